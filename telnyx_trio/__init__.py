@@ -1,0 +1,175 @@
+"""Telnyx phone calls for Trio.
+
+Public names load on first use, so that a program pays only for the rooms it enters.
+
+Layers, from the bottom (each imports only what stands above it here)::
+
+    _types, _errors, _redact                 plain values
+    protocol, audio, webhooks                pure: bytes and samples in, values out
+    _websocket, call_control                 the edges: one wrapped library each
+    _media_stream                            one media socket
+    _registry, _call                         one call
+    servers                                  many calls
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from ._version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from ._call import Call as Call
+    from ._call import CallEvent as CallEvent
+    from ._call import CallOptions as CallOptions
+    from ._call import CallOutcome as CallOutcome
+    from ._call import EndReason as EndReason
+    from ._call import open_call as open_call
+    from ._errors import ApiError as ApiError
+    from ._errors import AuthenticationFailed as AuthenticationFailed
+    from ._errors import CallAlreadyEnded as CallAlreadyEnded
+    from ._errors import CallBusy as CallBusy
+    from ._errors import CallControlError as CallControlError
+    from ._errors import CallControlRefused as CallControlRefused
+    from ._errors import CallControlUnreachable as CallControlUnreachable
+    from ._errors import CallEnded as CallEnded
+    from ._errors import CallError as CallError
+    from ._errors import CallExists as CallExists
+    from ._errors import CallNoAnswer as CallNoAnswer
+    from ._errors import CallNotAnswered as CallNotAnswered
+    from ._errors import CallRejected as CallRejected
+    from ._errors import ConfigurationError as ConfigurationError
+    from ._errors import InvalidSignature as InvalidSignature
+    from ._errors import InvalidToken as InvalidToken
+    from ._errors import InvalidWebhook as InvalidWebhook
+    from ._errors import LocalProtocolError as LocalProtocolError
+    from ._errors import MediaTimeout as MediaTimeout
+    from ._errors import ProtocolError as ProtocolError
+    from ._errors import RateLimited as RateLimited
+    from ._errors import RegistryError as RegistryError
+    from ._errors import RemoteProtocolError as RemoteProtocolError
+    from ._errors import StreamError as StreamError
+    from ._errors import TelnyxError as TelnyxError
+    from ._errors import UnknownCall as UnknownCall
+    from ._errors import UnsupportedEncoding as UnsupportedEncoding
+    from ._errors import WebhookError as WebhookError
+    from ._events import DtmfReceived as DtmfReceived
+    from ._events import MarkReturned as MarkReturned
+    from ._events import StreamErrorReceived as StreamErrorReceived
+    from ._events import StreamEvent as StreamEvent
+    from ._media_stream import AudioTrack as AudioTrack
+    from ._media_stream import MediaStream as MediaStream
+    from ._media_stream import MediaStreamStatistics as MediaStreamStatistics
+    from ._media_stream import StreamEnd as StreamEnd
+    from ._media_stream import TelnyxMediaStream as TelnyxMediaStream
+    from ._registry import CallRegistry as CallRegistry
+    from ._registry import TelnyxCall as TelnyxCall
+    from ._registry import TelnyxCallRegistry as TelnyxCallRegistry
+    from ._types import TELNYX_DEFAULT_SAMPLE_RATE as TELNYX_DEFAULT_SAMPLE_RATE
+    from ._types import TELNYX_L16_SAMPLE_RATE as TELNYX_L16_SAMPLE_RATE
+    from ._types import TelnyxMediaFormat as TelnyxMediaFormat
+    from ._websocket import WebSocket as WebSocket
+    from ._websocket import open_client_websocket as open_client_websocket
+    from ._websocket import open_server_websocket as open_server_websocket
+    from .audio import PcmData as PcmData
+    from .audio import l16_to_pcm as l16_to_pcm
+    from .audio import pcm_to_l16 as pcm_to_l16
+    from .audio import pcm_to_pcma as pcm_to_pcma
+    from .audio import pcm_to_pcmu as pcm_to_pcmu
+    from .audio import pcm_to_telnyx_payload as pcm_to_telnyx_payload
+    from .audio import pcma_to_pcm as pcma_to_pcm
+    from .audio import pcmu_to_pcm as pcmu_to_pcm
+    from .audio import telnyx_payload_to_pcm as telnyx_payload_to_pcm
+    from .call_control import TelnyxClient as TelnyxClient
+    from .call_control import open_client as open_client
+    from .servers import CallServer as CallServer
+    from .servers import MediaRequest as MediaRequest
+    from .servers import ServerConfig as ServerConfig
+    from .servers import ServerStatistics as ServerStatistics
+    from .servers import open_app as open_app
+    from .servers import open_server as open_server
+    from .servers import serve_calls as serve_calls
+
+_ROOMS = {
+    "._call": ("Call", "CallEvent", "CallOptions", "CallOutcome", "EndReason", "open_call"),
+    "._errors": (
+        "ApiError",
+        "AuthenticationFailed",
+        "CallAlreadyEnded",
+        "CallBusy",
+        "CallControlError",
+        "CallControlRefused",
+        "CallControlUnreachable",
+        "CallEnded",
+        "CallError",
+        "CallExists",
+        "CallNoAnswer",
+        "CallNotAnswered",
+        "CallRejected",
+        "ConfigurationError",
+        "InvalidSignature",
+        "InvalidToken",
+        "InvalidWebhook",
+        "LocalProtocolError",
+        "MediaTimeout",
+        "ProtocolError",
+        "RateLimited",
+        "RegistryError",
+        "RemoteProtocolError",
+        "StreamError",
+        "TelnyxError",
+        "UnknownCall",
+        "UnsupportedEncoding",
+        "WebhookError",
+    ),
+    "._events": ("DtmfReceived", "MarkReturned", "StreamErrorReceived", "StreamEvent"),
+    "._media_stream": (
+        "AudioTrack",
+        "MediaStream",
+        "MediaStreamStatistics",
+        "StreamEnd",
+        "TelnyxMediaStream",
+    ),
+    "._registry": ("CallRegistry", "TelnyxCall", "TelnyxCallRegistry"),
+    "._types": ("TELNYX_DEFAULT_SAMPLE_RATE", "TELNYX_L16_SAMPLE_RATE", "TelnyxMediaFormat"),
+    "._websocket": ("WebSocket", "open_client_websocket", "open_server_websocket"),
+    ".audio": (
+        "PcmData",
+        "l16_to_pcm",
+        "pcm_to_l16",
+        "pcm_to_pcma",
+        "pcm_to_pcmu",
+        "pcm_to_telnyx_payload",
+        "pcma_to_pcm",
+        "pcmu_to_pcm",
+        "telnyx_payload_to_pcm",
+    ),
+    ".call_control": ("TelnyxClient", "open_client"),
+    ".servers": (
+        "CallServer",
+        "MediaRequest",
+        "ServerConfig",
+        "ServerStatistics",
+        "open_app",
+        "open_server",
+        "serve_calls",
+    ),
+}
+_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
+
+__all__ = ["__version__", *sorted(_ROOM_OF)]
+
+
+def __getattr__(name: str) -> object:
+    try:
+        room = _ROOM_OF[name]
+    except KeyError:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
+    value = getattr(import_module(room, __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

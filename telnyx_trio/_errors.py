@@ -1,0 +1,310 @@
+"""Every error class of the library.
+
+::
+
+    TelnyxError
+    ├── ConfigurationError               settings: every one that is missing or wrong, at once
+    ├── UnsupportedEncoding              a codec that we do not speak (also a ValueError)
+    ├── ProtocolError
+    │   ├── LocalProtocolError           you asked for something the protocol does not allow now
+    │   └── RemoteProtocolError          they sent something the protocol does not allow
+    ├── StreamError                      an `error` message from Telnyx (100002 to 100005)
+    ├── MediaTimeout                     the media socket stayed without `start` or without audio
+    ├── RegistryError                    (also a ValueError, as in the Vision Agents plugin)
+    │   ├── UnknownCall
+    │   ├── CallExists
+    │   └── InvalidToken                 wrong, used or expired
+    ├── CallError
+    │   ├── CallEnded                    the far side has ended the call
+    │   └── CallNotAnswered              a call of ours was not taken
+    │       ├── CallBusy
+    │       ├── CallNoAnswer
+    │       └── CallRejected
+    ├── CallControlError
+    │   ├── CallControlUnreachable       no answer: the outcome is unknown
+    │   └── CallControlRefused           Telnyx answered with an error
+    │       ├── AuthenticationFailed     401, 403
+    │       ├── CallAlreadyEnded         422 with code 90018, or 404 for the call
+    │       └── RateLimited              429
+    └── WebhookError
+        ├── InvalidSignature
+        └── InvalidWebhook
+
+The state of a resource is told by Trio's own classes: ``trio.ClosedResourceError`` (you closed it),
+``trio.BrokenResourceError`` (they or the network did), ``trio.BusyResourceError`` (two tasks at one
+end), ``trio.EndOfChannel`` (a normal end).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+
+class TelnyxError(Exception):
+    """Base of every error that is about telephony rather than about a resource's state."""
+
+
+class ConfigurationError(TelnyxError):
+    """Settings that are missing or wrong; all of them, each with what to do.
+
+    Attributes:
+        problems: one sentence a setting.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
+
+
+class UnsupportedEncoding(TelnyxError, ValueError):
+    """A codec that the library does not speak.
+
+    A ``ValueError`` too, because code written for the Vision Agents plugin catches that.
+    """
+
+    def __init__(self, encoding: str, supported: Sequence[str]) -> None:
+        self.encoding = encoding
+        self.supported = tuple(supported)
+        super().__init__(
+            f"unsupported encoding {encoding[:20]!r}; supported are {', '.join(self.supported)}"
+        )
+
+
+class ProtocolError(TelnyxError):
+    """Base of the two protocol errors, told apart by whose fault it is."""
+
+
+class LocalProtocolError(ProtocolError):
+    """You asked for something that the protocol does not allow in this state."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """Telnyx, or who speaks in its name, sent something that the protocol does not allow.
+
+    Attributes:
+        event: name of the offending message, None if it could not be read.
+    """
+
+    def __init__(self, problem: str, *, event: str | None = None) -> None:
+        self.event = event
+        super().__init__(f"{event} message: {problem}" if event else problem)
+
+
+class StreamError(TelnyxError):
+    """An ``error`` message of the media stream.
+
+    Source: developers.telnyx.com, "Media streaming over WebSockets": 100002 unknown_error, 100003
+    malformed_frame, 100004 invalid_media, 100005 rate_limit_reached.
+    """
+
+    def __init__(self, code: int | None, title: str, detail: str) -> None:
+        self.code = code
+        self.title = title
+        self.detail = detail
+        super().__init__(f"{code} {title}: {detail}")
+
+
+class MediaTimeout(TelnyxError):
+    """The media stream did not do in time what it should.
+
+    Attributes:
+        waited_for: "media socket", "start" or "media".
+        timeout: seconds waited.
+        peer_answers: False when the peer did not answer a ping either; None when that is not known.
+    """
+
+    def __init__(
+        self,
+        waited_for: Literal["media socket", "start", "media"],
+        timeout: float,
+        *,
+        peer_answers: bool | None = None,
+    ) -> None:
+        self.waited_for = waited_for
+        self.timeout = timeout
+        self.peer_answers = peer_answers
+        hint = {None: "", True: "; the peer answers pings", False: "; nor an answer to a ping"}
+        super().__init__(f"no {waited_for} for {timeout:g} s{hint[peer_answers]}")
+
+
+class RegistryError(TelnyxError, ValueError):
+    """Base of what a call registry refuses.
+
+    A ``ValueError`` too, because code written for the Vision Agents plugin catches that.
+    """
+
+
+class UnknownCall(RegistryError):
+    """No call is registered under this id."""
+
+    def __init__(self, call_control_id: str) -> None:
+        self.call_control_id = call_control_id
+        super().__init__(f"unknown call_control_id: {call_control_id[:80]!r}")
+
+
+class CallExists(RegistryError):
+    """Another call is registered under this id already."""
+
+    def __init__(self, call_control_id: str) -> None:
+        self.call_control_id = call_control_id
+        super().__init__(f"call_control_id is registered already: {call_control_id[:80]!r}")
+
+
+class InvalidToken(RegistryError):
+    """A media token that is wrong, used or expired. It never tells which token."""
+
+    def __init__(self, reason: Literal["wrong", "used", "expired"] = "wrong") -> None:
+        self.reason = reason
+        super().__init__(f"media token refused: {reason}")
+
+
+class CallError(TelnyxError):
+    """Base of what becomes of one call.
+
+    Attributes:
+        call_control_id: None where Telnyx never named the call.
+        hangup_cause: as Telnyx words it ("normal_clearing", "user_busy"; an open set), or None.
+        hangup_source: "caller", "callee", "unknown" or None.
+        sip_hangup_cause: a SIP status as text, or None.
+    """
+
+    what = "call failed"
+
+    def __init__(
+        self,
+        call_control_id: str | None,
+        *,
+        hangup_cause: str | None = None,
+        hangup_source: str | None = None,
+        sip_hangup_cause: str | None = None,
+    ) -> None:
+        self.call_control_id = call_control_id
+        self.hangup_cause = hangup_cause
+        self.hangup_source = hangup_source
+        self.sip_hangup_cause = sip_hangup_cause
+        sip = f", SIP {sip_hangup_cause}" if sip_hangup_cause else ""
+        cause = f" ({hangup_cause}{sip})" if hangup_cause else ""
+        super().__init__(f"{self.what}{cause}: {call_control_id or 'no call_control_id yet'}")
+
+
+class CallEnded(CallError):
+    """The far side has ended the call, so that nothing can be sent any more."""
+
+    what = "call has ended"
+
+
+class CallNotAnswered(CallError):
+    """A call that we placed was not taken, for a reason that has no class of its own."""
+
+    what = "call was not answered"
+
+
+class CallBusy(CallNotAnswered):
+    """The callee is busy (hangup cause ``user_busy`` or ``busy``)."""
+
+    what = "callee is busy"
+
+
+class CallNoAnswer(CallNotAnswered):
+    """Nobody answered in time (hangup cause ``timeout`` or ``no_answer``, or our own deadline)."""
+
+    what = "nobody answered"
+
+
+class CallRejected(CallNotAnswered):
+    """The callee, or the network for it, refused (hangup cause ``call_rejected`` and the like)."""
+
+    what = "call was rejected"
+
+
+class CallControlError(TelnyxError):
+    """Base of what can go wrong between us and Telnyx's REST API."""
+
+
+class CallControlUnreachable(CallControlError):
+    """No answer came, so the outcome is unknown; a retry needs the same ``command_id``.
+
+    Attributes:
+        request_sent: False when the connection failed before anything was sent.
+    """
+
+    def __init__(self, action: str, *, request_sent: bool) -> None:
+        self.action = action
+        self.request_sent = request_sent
+        state = "no answer" if request_sent else "could not connect"
+        super().__init__(f"{action}: {state}; see the cause for details")
+
+
+@dataclass(frozen=True)
+class ApiError:
+    """One entry of ``errors`` in a Telnyx error body."""
+
+    code: str
+    title: str = ""
+    detail: str = ""
+    pointer: str | None = None
+
+    def __str__(self) -> str:
+        text = " ".join(part for part in (self.code, self.title) if part)
+        return f"{text}: {self.detail}" if self.detail else text
+
+
+class CallControlRefused(CallControlError):
+    """Telnyx answered with an error.
+
+    Attributes:
+        action: what was asked for, such as "hangup".
+        status: HTTP status code.
+        errors: what the body says; may be empty.
+        code: code of the first error, "" if there is none. ``title`` and ``detail`` likewise.
+    """
+
+    def __init__(self, action: str, status: int, errors: Sequence[ApiError] = ()) -> None:
+        self.action = action
+        self.status = status
+        self.errors = tuple(errors)
+        first = self.errors[0] if self.errors else ApiError("")
+        self.code, self.title, self.detail = first.code, first.title, first.detail
+        listed = "; ".join(str(error) for error in self.errors)
+        super().__init__(f"{action} refused with HTTP {status}{f': {listed}' if listed else ''}")
+
+
+class AuthenticationFailed(CallControlRefused):
+    """The API key is wrong or not allowed to do this (HTTP 401 or 403)."""
+
+
+class CallAlreadyEnded(CallControlRefused):
+    """The call is over (422 with code 90018) or no longer known (404)."""
+
+
+class RateLimited(CallControlRefused):
+    """Too many requests (429), also after the retries.
+
+    Attributes:
+        retry_after: seconds that Telnyx asked to wait, None if it did not say.
+    """
+
+    def __init__(
+        self,
+        action: str,
+        status: int,
+        errors: Sequence[ApiError] = (),
+        *,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(action, status, errors)
+        self.retry_after = retry_after
+
+
+class WebhookError(TelnyxError):
+    """Base of the reasons to refuse a webhook."""
+
+
+class InvalidSignature(WebhookError):
+    """The signature is missing, wrong, or too old; nothing of the body was read."""
+
+
+class InvalidWebhook(WebhookError):
+    """The signature is right, the body is no event of API version 2."""

@@ -1,0 +1,76 @@
+"""Plain values that every layer shares: names of codecs and tracks, the media format, limits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+Encoding: TypeAlias = Literal["PCMU", "PCMA", "L16"]
+"""A codec that we encode and decode, by its RFC 3551 name, as Telnyx spells it."""
+
+Track: TypeAlias = Literal["inbound", "outbound"]
+"""``media.track`` on the wire: inbound comes from the far party, outbound is played to it."""
+
+TrackSelection: TypeAlias = Literal["inbound", "outbound", "both"]
+
+ByteOrder: TypeAlias = Literal["big", "little"]
+
+WireByteOrder: TypeAlias = Literal["auto", "big", "little"]
+"""L16 on the media socket: fixed, or found out from the first voiced audio."""
+
+TELNYX_DEFAULT_SAMPLE_RATE: Final = 8000
+"""PCMU and PCMA, in Hz."""
+
+TELNYX_L16_SAMPLE_RATE: Final = 16000
+"""L16 on a Telnyx media socket when nothing else is said, in Hz."""
+
+PTIME_MS: Final = 20
+"""Length of one packet (RFC 8866 ptime). 20 ms is also the least that Telnyx takes in one message
+(developers.telnyx.com, "Media streaming over WebSockets", read 2026-04)."""
+
+PTIME: Final = PTIME_MS / 1000
+"""The same in seconds."""
+
+MAX_MESSAGE_SIZE_BYTES: Final = 2 * 1024 * 1024
+"""Largest WebSocket message taken. The largest that Telnyx documents is 30 s of audio; as L16 at
+16 kHz in base64 that is 1.28 MB."""
+
+MAX_BODY_SIZE_BYTES: Final = 1024 * 1024
+"""Largest HTTP body taken. Webhooks seen are under 10 kB."""
+
+EVENTS_PATH: Final = "/telnyx/events"
+MEDIA_PATH: Final = "/telnyx/media"
+STREAMING_AUTH_HEADER: Final = "x-telnyx-streaming-auth-token"
+
+
+@dataclass(frozen=True)
+class TelnyxMediaFormat:
+    """How audio is coded in one direction of a media stream.
+
+    Attributes:
+        encoding: "PCMU", "PCMA", "L16", or whatever else Telnyx names.
+        sample_rate: in Hz.
+        channels: 1 or 2.
+    """
+
+    encoding: str = "PCMU"
+    sample_rate: int = TELNYX_DEFAULT_SAMPLE_RATE
+    channels: int = 1
+
+    @classmethod
+    def from_start_event(cls, data: Mapping[str, Any]) -> TelnyxMediaFormat:
+        """Read the format out of a decoded ``start`` message; what is absent or null is PCMU mono.
+
+        Raises:
+            ValueError: a rate or a channel count is there and is no positive whole number.
+        """
+        start = data.get("start") or {}
+        media_format = (start.get("media_format") or {}) if isinstance(start, Mapping) else {}
+        encoding = str(media_format.get("encoding") or "PCMU").upper()
+        default_rate = TELNYX_L16_SAMPLE_RATE if encoding == "L16" else TELNYX_DEFAULT_SAMPLE_RATE
+        sample_rate = int(media_format.get("sample_rate") or default_rate)
+        channels = int(media_format.get("channels") or 1)
+        if sample_rate <= 0 or channels <= 0:
+            raise ValueError(f"impossible media format: {sample_rate} Hz, {channels} channels")
+        return cls(encoding, sample_rate, channels)
