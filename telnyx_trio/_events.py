@@ -1,0 +1,51 @@
+"""What a media stream tells besides audio, as values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeAlias
+
+from ._errors import StreamError
+
+
+@dataclass(frozen=True)
+class DtmfReceived:
+    """The far party pressed a key.
+
+    Attributes:
+        digit: one of 0-9, A-D, *, #.
+        occurred_at: when, by Telnyx's clock; None if it did not say.
+        source: the way it came; a press that comes both ways is told once, as "media".
+    """
+
+    digit: str
+    occurred_at: datetime | None = None
+    source: Literal["media", "webhook"] = "media"
+
+
+@dataclass(frozen=True)
+class MarkReturned:
+    """Telnyx has done with all audio sent before the mark.
+
+    Attributes:
+        name: as given to ``send_mark``.
+        cleared: False when that audio was played, True when a ``clear`` of ours threw it away.
+    """
+
+    name: str
+    cleared: bool = False
+
+
+@dataclass(frozen=True)
+class StreamErrorReceived:
+    """Telnyx complained about something we sent; the stream goes on.
+
+    Attributes:
+        error: code, title and detail.
+    """
+
+    error: StreamError
+
+
+StreamEvent: TypeAlias = DtmfReceived | MarkReturned | StreamErrorReceived

@@ -1,0 +1,117 @@
+"""A bounded channel whose sender never waits: when it is full, the oldest value goes.
+
+Trio's memory channel makes the sender wait, or refuses the newest. For audio from the phone and for
+events, both are wrong: the socket must be read on, and what is newest matters most.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import trio
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class RingChannelStatistics:
+    """What a ring channel holds and has lost.
+
+    Attributes:
+        buffered: values that wait to be received.
+        buffered_size: their sizes added up, in the channel's unit.
+        dropped: values that were pushed out by newer ones, ever.
+    """
+
+    buffered: int
+    buffered_size: float
+    dropped: int
+
+
+class RingChannel(trio.abc.ReceiveChannel[T], Generic[T]):
+    """The receiving side of a drop-oldest channel; the owner feeds it with ``put``.
+
+    Several tasks may receive; each value goes to one of them.
+
+    Args:
+        max_size: the sizes of the buffered values add up to at most this; a single value that is
+            larger is kept alone.
+    """
+
+    def __init__(self, max_size: float) -> None:
+        self._max_size = max_size
+        self._values: deque[tuple[T, float]] = deque()
+        self._size = 0.0
+        self._dropped = 0
+        self._ended = False
+        self._closed = False
+        self._receivers = trio.lowlevel.ParkingLot()
+
+    def put(self, value: T, size: float = 1.0) -> None:
+        """Add a value, at the cost of the oldest if need be. Ignored after ``end`` or closing."""
+        if self._ended or self._closed:
+            return
+        self._values.append((value, size))
+        self._size += size
+        while self._size > self._max_size and len(self._values) > 1:
+            _, lost_size = self._values.popleft()
+            self._size -= lost_size
+            self._dropped += 1
+        self._receivers.unpark()
+
+    def end(self) -> None:
+        """Say that no value will follow; receivers get what is buffered, then EndOfChannel."""
+        self._ended = True
+        self._receivers.unpark_all()
+
+    def receive_nowait(self) -> T:
+        """Return the oldest value.
+
+        Raises:
+            trio.WouldBlock: nothing is there yet.
+            trio.EndOfChannel: nothing is there, and nothing will follow.
+            trio.ClosedResourceError: you closed this channel.
+        """
+        if self._closed:
+            raise trio.ClosedResourceError
+        if not self._values:
+            raise trio.EndOfChannel if self._ended else trio.WouldBlock
+        value, size = self._values.popleft()
+        self._size = self._size - size if self._values else 0.0
+        return value
+
+    async def receive(self) -> T:
+        """Return the oldest value, waiting for one if need be.
+
+        Raises:
+            trio.EndOfChannel: nothing is there, and nothing will follow.
+            trio.ClosedResourceError: you closed this channel, before or during this call.
+        Blocks: until a value is there.  Cancelled: no value was taken.
+        """
+        await trio.lowlevel.checkpoint_if_cancelled()
+        parked = False
+        while True:
+            try:
+                value = self.receive_nowait()
+            except trio.WouldBlock:
+                await self._receivers.park()
+                parked = True
+            else:
+                break
+        if not parked:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        return value
+
+    async def aclose(self) -> None:
+        """Close the receiving side: what is buffered is gone, later values are ignored."""
+        self._closed = True
+        self._values.clear()
+        self._size = 0.0
+        self._receivers.unpark_all()
+        await trio.lowlevel.checkpoint()
+
+    def statistics(self) -> RingChannelStatistics:
+        """Return what is buffered now and what was dropped so far."""
+        return RingChannelStatistics(len(self._values), self._size, self._dropped)
