@@ -1,0 +1,119 @@
+"""The call server as an ASGI application: webhooks, health and, with a limit, media sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import trio
+
+from .._types import EVENTS_PATH, MAX_BODY_SIZE_BYTES, MEDIA_PATH
+from .._websocket import AsgiWebSocket
+from ._server import MediaRequest
+
+if TYPE_CHECKING:
+    from ._server import CallServer
+
+HEALTH_PATH: Final = "/healthz"
+
+PEER_HEADER: Final = b"x-telnyx-trio-peer"
+"""Carries the peer's address over the private socket between the listener and this application."""
+
+_BODY_TIMEOUT: Final = 10.0
+"""Seconds that a request body may take; Telnyx gives up on a webhook after 2 s."""
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class AsgiApplication:
+    """``POST /telnyx/events``, ``GET /healthz`` and media sockets under ``/telnyx/media``."""
+
+    def __init__(self, server: CallServer) -> None:
+        self.server: Final = server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            await self._handle_http(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._handle_websocket(scope, receive, send)
+        elif scope["type"] == "lifespan":
+            await _handle_lifespan(receive, send)
+
+    async def _handle_http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        path, method = _path(scope), scope["method"]
+        if path == EVENTS_PATH:
+            if method != "POST":
+                await _respond(send, 405, allow=b"POST")
+                return
+            body = await _read_body(receive)
+            if body is None:
+                await _respond(send, 413)
+                return
+            await _respond(send, await self.server.handle_webhook(scope["headers"], body))
+        elif path == HEALTH_PATH:
+            if method not in ("GET", "HEAD"):
+                await _respond(send, 405, allow=b"GET, HEAD")
+                return
+            await _respond(send, 503 if self.server.is_draining else 200)
+        else:
+            await _respond(send, 404)
+
+    async def _handle_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        websocket = AsgiWebSocket(scope, receive, send)
+        path = _path(scope)
+        if path != MEDIA_PATH and not path.startswith(f"{MEDIA_PATH}/"):
+            await websocket.aclose()
+            return
+        request = MediaRequest(path, tuple(scope["headers"]), _peer(scope))
+        await self.server.handle_media(websocket, request)
+
+
+def _path(scope: Scope) -> str:
+    path: str = scope["path"]
+    root: str = scope.get("root_path") or ""
+    return path.removeprefix(root) if root and path.startswith(root) else path
+
+
+def _peer(scope: Scope) -> str:
+    for name, value in scope["headers"]:
+        if name == PEER_HEADER:
+            return str(value.decode("latin-1"))
+    client = scope.get("client")
+    return str(client[0]) if client else "unknown"
+
+
+async def _read_body(receive: Receive) -> bytes | None:
+    """Return the whole body, None if it is too large, too slow, or was broken off."""
+    parts: list[bytes] = []
+    size = 0
+    with trio.move_on_after(_BODY_TIMEOUT):
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                return None
+            part = message.get("body", b"")
+            size += len(part)
+            if size > MAX_BODY_SIZE_BYTES:
+                return None
+            parts.append(part)
+            if not message.get("more_body", False):
+                return b"".join(parts)
+    return None
+
+
+async def _respond(send: Send, status: int, *, allow: bytes | None = None) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"0")]
+    if allow is not None:
+        headers.append((b"allow", allow))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _handle_lifespan(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        await send({"type": f"{message['type']}.complete"})
+        if message["type"] == "lifespan.shutdown":
+            return

@@ -1,0 +1,174 @@
+"""What a call server must know, from code or from the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from .._call import CallOptions
+from .._errors import ConfigurationError
+from .._types import MEDIA_PATH, Encoding, TelnyxMediaFormat, TrackSelection
+from ..call_control import DEFAULT_BASE_URL, SamplingRate, StreamCodec, StreamOptions, StreamTrack
+
+MAX_CALLS: Final = 200
+MEDIA_TIMEOUT: Final = 30.0
+DRAIN_TIMEOUT: Final = 30.0
+
+_STREAM_TRACKS: Final[Mapping[TrackSelection, StreamTrack]] = {
+    "inbound": "inbound_track",
+    "outbound": "outbound_track",
+    "both": "both_tracks",
+}
+
+_FROM_ENVIRONMENT: Final = {
+    "api_key": ("TELNYX_API_KEY", "your Telnyx API key (portal, API keys)"),
+    "public_key": ("TELNYX_PUBLIC_KEY", "the account's public key (portal, API keys, Public key)"),
+    "public_url": ("NGROK_URL", "the public address that leads to this server, or --public-url"),
+}
+_OPTIONAL: Final = {
+    "base_url": "TELNYX_BASE_URL",
+    "connection_id": "TELNYX_CALL_CONTROL_APP_ID",
+    "phone_number": "TELNYX_PHONE_NUMBER",
+}
+
+
+@dataclass(frozen=True)
+class ServerConfig:
+    """Settings of a call server. Keys do not show in its repr.
+
+    Attributes:
+        api_key: Telnyx API key.
+        public_key: the account's public key, in base64, that webhooks are verified with.
+        public_url: where Telnyx reaches this server: "https://host", a bare host (https is meant),
+            or "http://host:port" for local use, where media then goes to ws://. None is the address
+            that the server listens on, which is right for a simulator on this machine.
+        base_url: of Telnyx's REST API, with its "/v2".
+        connection_id: id of the Call Control application that ``dial`` uses.
+        phone_number: E.164 number that ``dial`` calls from unless told otherwise.
+        host, port: where to listen; port 0 takes a free one.
+        send_encoding: codec of what we send: "PCMU", "PCMA" or "L16".
+        send_sample_rate: in Hz; None is the codec's own: 8000, for L16 16000.
+        receive_encoding: codec that Telnyx is asked to send us; None is that of the call's leg.
+        media_auth: "path": a one-use token in the media URL, so that one command answers; or
+            "header": the token goes in a header of the media socket, which takes a second command.
+        custom_parameters: handed to ``start`` by Telnyx.
+        max_calls: calls at a time; further callers hear busy.
+        media_timeout: seconds that an answered call may stay without a media socket.
+        drain_timeout: seconds that a graceful stop waits for running calls.
+        call: how each call is run, see ``CallOptions``.
+    """
+
+    api_key: str = field(repr=False)
+    public_key: str = field(repr=False)
+    public_url: str | None = None
+    base_url: str = DEFAULT_BASE_URL
+    connection_id: str | None = None
+    phone_number: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8000
+    send_encoding: Encoding = "PCMU"
+    send_sample_rate: SamplingRate | None = None
+    receive_encoding: StreamCodec | None = None
+    media_auth: Literal["path", "header"] = "path"
+    custom_parameters: Mapping[str, str] = field(default_factory=dict)
+    max_calls: int = MAX_CALLS
+    media_timeout: float = MEDIA_TIMEOUT
+    drain_timeout: float = DRAIN_TIMEOUT
+    call: CallOptions = field(default_factory=CallOptions)
+
+    def __post_init__(self) -> None:
+        """Check what can be checked without the network.
+
+        Raises:
+            ConfigurationError: names every setting that is wrong.
+        """
+        problems = []
+        if not self.api_key:
+            problems.append("api_key is empty: set TELNYX_API_KEY")
+        if not self.public_key:
+            problems.append("public_key is empty: set TELNYX_PUBLIC_KEY")
+        if self.public_url is not None:
+            url = normalise_public_url(self.public_url)
+            if url is None:
+                problems.append(
+                    "public_url is no http(s) address: give https://host or http://host:port"
+                )
+            else:
+                object.__setattr__(self, "public_url", url)
+        if self.media_auth not in ("path", "header"):
+            problems.append(f'media_auth must be "path" or "header", not {self.media_auth!r}')
+        if self.max_calls < 1:
+            problems.append(f"max_calls must be 1 or more, not {self.max_calls}")
+        if problems:
+            raise ConfigurationError(problems)
+
+    @classmethod
+    def from_environment(
+        cls, environment: Mapping[str, str] = os.environ, **overrides: Any
+    ) -> ServerConfig:
+        """Read TELNYX_API_KEY, TELNYX_PUBLIC_KEY, NGROK_URL and the optional settings.
+
+        Args:
+            environment: where to look.
+            **overrides: fields that are known already; None counts as not known.
+
+        Raises:
+            ConfigurationError: names every setting that is missing or wrong.
+        """
+        values = {name: value for name, value in overrides.items() if value is not None}
+        problems = []
+        for name, (variable, meaning) in _FROM_ENVIRONMENT.items():
+            value = values.setdefault(name, environment.get(variable, "").strip())
+            if not value:
+                problems.append(f"{variable} is not set: it is {meaning}")
+        for name, variable in _OPTIONAL.items():
+            value = environment.get(variable, "").strip()
+            if value:
+                values.setdefault(name, value)
+        if problems:
+            raise ConfigurationError(problems)
+        return cls(**values)
+
+    @property
+    def send_format(self) -> TelnyxMediaFormat:
+        """What Telnyx is asked to take from us."""
+        return self.stream_options("").send_format
+
+    def at(self, url: str) -> ServerConfig:
+        """Return this with ``url`` as the public address, if it has none."""
+        return self if self.public_url else replace(self, public_url=url)
+
+    def stream_options(self, token: str) -> StreamOptions:
+        """Return what Telnyx must know to stream a call's media to us, with the call's token."""
+        scheme, _, rest = (self.public_url or "https://").partition("://")
+        media_url = f"{'wss' if scheme == 'https' else 'ws'}://{rest}{MEDIA_PATH}"
+        in_path = self.media_auth == "path"
+        return StreamOptions(
+            stream_url=f"{media_url}/{token}" if in_path else media_url,
+            stream_track=_STREAM_TRACKS[self.call.get("track", "inbound")],
+            stream_codec=self.receive_encoding,
+            bidirectional_codec=self.send_encoding,
+            bidirectional_sampling_rate=self.send_sample_rate,
+            auth_token=None if in_path or not token else token,
+            custom_parameters=self.custom_parameters,
+        )
+
+
+def normalise_public_url(url: str) -> str | None:
+    """Give a host its scheme, drop a trailing slash; None if it is no http(s) address."""
+    url = url.strip().rstrip("/")
+    if "://" not in url:
+        url = f"https://{url}"
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
+        return None
+    if parts.query or parts.fragment or parts.username or any(c.isspace() for c in url):
+        return None
+    return f"{parts.scheme}://{parts.netloc}{parts.path}"
