@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-# Both routes report the time of the press itself; 2 s allow for two clocks.
+# Both routes report the time of the press itself; 2 s, a guess, allow for two clocks.
 _MAX_CLOCK_DIFFERENCE: Final = 2.0
 
-# Telnyx delivers webhooks within a second or two when it need not retry.
+# Without that time the arrival must do; 3 s, a guess too, allow for a slow webhook, not for one
+# that had to be sent again.
 _MAX_ARRIVAL_DIFFERENCE: Final = 3.0
 
-# Reports remembered per route. People press about five keys a second at best.
+# Reports remembered per route: several seconds of pressing as fast as fingers can.
 _MAX_REPORTS: Final = 64
 
 
@@ -128,7 +129,6 @@ def _find_twin(report: _Report, others: deque[_Report], tried: set[_Report]) -> 
         the report that was alone until now and no longer is, None if there is none.
     """
     candidates = [other for other in others if other not in tried and _may_be_twins(report, other)]
-    candidates.sort(key=lambda other: _difference(report, other))
     for other in candidates:
         if other.twin is None:
             _pair(report, other)

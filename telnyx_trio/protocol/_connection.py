@@ -1,0 +1,207 @@
+"""One media stream as its messages see it: the state, what may come in it, and the order of media.
+
+Every transition is in ``_TRANSITIONS``; a message that is not listed for a state is refused there.
+A message that is malformed or refused raises, is counted, and changes nothing: the stream goes on
+with the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from types import MappingProxyType
+from typing import Final
+
+from telnyx_trio._errors import LocalProtocolError, RemoteProtocolError
+from telnyx_trio._redact import cut
+from telnyx_trio._types import Track
+
+from ._messages import (
+    Command,
+    Connected,
+    Dtmf,
+    Error,
+    Mark,
+    Media,
+    Message,
+    SendMedia,
+    Start,
+    Stop,
+    UnknownMessage,
+)
+from ._parse import parse_message
+from ._reorder import ReorderWindow
+from ._serialise import media_prefix, serialise, serialise_media
+
+
+class StreamState(Enum):
+    """Where a media stream is in its life."""
+
+    CONNECTED = "connected"
+    """The socket is open, ``start`` has not come: no media yet, either way."""
+
+    STARTED = "started"
+    """``start`` has come: media flow both ways."""
+
+    STOPPED = "stopped"
+    """``stop`` has come: the stream is over for good."""
+
+
+_TRANSITIONS: Final[Mapping[StreamState, Mapping[type[Message], StreamState]]] = MappingProxyType(
+    {
+        StreamState.CONNECTED: {
+            Connected: StreamState.CONNECTED,
+            Start: StreamState.STARTED,
+            Error: StreamState.CONNECTED,
+            UnknownMessage: StreamState.CONNECTED,
+            Stop: StreamState.STOPPED,
+        },
+        StreamState.STARTED: {
+            Media: StreamState.STARTED,
+            Dtmf: StreamState.STARTED,
+            Mark: StreamState.STARTED,
+            Error: StreamState.STARTED,
+            Connected: StreamState.STARTED,
+            UnknownMessage: StreamState.STARTED,
+            Stop: StreamState.STOPPED,
+        },
+        StreamState.STOPPED: {},
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionCounters:
+    """What has come over a media stream so far.
+
+    Attributes:
+        messages: messages taken, of all kinds; what is malformed or refused is not among them.
+        media_inbound: media messages taken of the inbound track.
+        media_outbound: media messages taken of the outbound track.
+        unknown: messages of unknown kinds.
+        malformed: messages that could not be read.
+        refused: messages that were not allowed when they came.
+        late: media dropped because their turn was over. This and the following of both tracks.
+        duplicates: media dropped because they had been delivered or were waiting.
+        missing: media given up; one that comes afterwards counts as late, too.
+        resyncs: times that the numbering of the media jumped or started over.
+    """
+
+    messages: int
+    media_inbound: int
+    media_outbound: int
+    unknown: int
+    malformed: int
+    refused: int
+    late: int
+    duplicates: int
+    missing: int
+    resyncs: int
+
+
+class MediaConnection:
+    """Our side of one media stream, without any I/O: texts in, messages out, and the way back.
+
+    Args:
+        max_reorder_packets: media messages that may wait for one that is missing, per track.
+    """
+
+    def __init__(self, *, max_reorder_packets: int = 5) -> None:
+        self._state = StreamState.CONNECTED
+        self._transitions = _TRANSITIONS[self._state]
+        self._stream_id: str | None = None
+        self._media_prefix = media_prefix(None)
+        self._windows: Mapping[Track, ReorderWindow[Message]] = {
+            "inbound": ReorderWindow(max_reorder_packets),
+            "outbound": ReorderWindow(max_reorder_packets),
+        }
+        self._media: dict[Track, int] = {"inbound": 0, "outbound": 0}
+        self._messages = 0
+        self._unknown = 0
+        self._malformed = 0
+        self._refused = 0
+
+    @property
+    def state(self) -> StreamState:
+        """Where the stream is in its life."""
+        return self._state
+
+    @property
+    def counters(self) -> ConnectionCounters:
+        """What has come so far; a copy that does not change."""
+        windows = self._windows.values()
+        return ConnectionCounters(
+            messages=self._messages,
+            media_inbound=self._media["inbound"],
+            media_outbound=self._media["outbound"],
+            unknown=self._unknown,
+            malformed=self._malformed,
+            refused=self._refused,
+            late=sum(window.late for window in windows),
+            duplicates=sum(window.duplicates for window in windows),
+            missing=sum(window.missing for window in windows),
+            resyncs=sum(window.resyncs for window in windows),
+        )
+
+    def receive(self, text: str) -> list[Message]:
+        """Take one text from the socket; return what is now to be handled, in order.
+
+        Media come out in the order of their chunks within a track; media that are ahead wait, so
+        that nothing or several may come out. All else comes out at once. Media that still wait
+        when ``stop`` comes are returned before it.
+
+        Raises:
+            RemoteProtocolError: the text is malformed, not allowed in this state, or media of
+                another stream. Nothing has changed; go on with the next text.
+        """
+        try:
+            message = parse_message(text)
+        except RemoteProtocolError:
+            self._malformed += 1
+            raise
+        state = self._transitions.get(type(message))
+        if state is None:
+            raise self._refusal(message, f"not allowed in state {self._state.name}")
+        if type(message) is Media:
+            return self._receive_media(message)
+        self._messages += 1
+        if type(message) is Start:
+            self._stream_id = message.stream_id
+            self._media_prefix = media_prefix(message.stream_id)
+        elif type(message) is UnknownMessage:
+            self._unknown += 1
+        self._state = state
+        self._transitions = _TRANSITIONS[state]
+        return [*self.flush(), message] if type(message) is Stop else [message]
+
+    def flush(self) -> list[Message]:
+        """Return the media that wait, in order within each track: for when the socket is gone."""
+        return [message for window in self._windows.values() for message in window.flush()]
+
+    def send(self, command: Command) -> str:
+        """Return the text to send for a command. Media are given the ``stream_id`` of ``start``.
+
+        Raises:
+            LocalProtocolError: ``start`` has not come, or ``stop`` has; or a text in the command
+                cannot be written as UTF-8.
+        """
+        if self._state is not StreamState.STARTED:
+            when = "before `start`" if self._state is StreamState.CONNECTED else "after `stop`"
+            raise LocalProtocolError(f"{type(command).__name__} {when}")
+        if type(command) is SendMedia and command.stream_id is None:
+            return serialise_media(self._media_prefix, command.payload)
+        return serialise(command)
+
+    def _receive_media(self, media: Media) -> list[Message]:
+        stream_id = media.stream_id
+        if stream_id != self._stream_id and None not in (stream_id, self._stream_id):
+            raise self._refusal(media, "belongs to another stream")
+        self._messages += 1
+        self._media[media.track] += 1
+        return self._windows[media.track].push(media.chunk, media)
+
+    def _refusal(self, message: Message, problem: str) -> RemoteProtocolError:
+        self._refused += 1
+        event = message.event if type(message) is UnknownMessage else type(message).__name__.lower()
+        return RemoteProtocolError(problem, event=cut(event, 20))
