@@ -1,0 +1,21 @@
+"""Call Control: Telnyx's REST API for calls, its commands and its answers.
+
+``open_client`` gives the client. What is sent is decided in pure modules (``_stream_options``,
+``_commands``), as is what an answer means and whether to try again (``_replies``, ``_retry``);
+``_exchange`` and ``_client`` only carry it out.
+"""
+
+from ._client import DEFAULT_BASE_URL as DEFAULT_BASE_URL
+from ._client import TelnyxClient as TelnyxClient
+from ._client import open_client as open_client
+from ._commands import RejectCause as RejectCause
+from ._commands import decode_client_state as decode_client_state
+from ._commands import encode_client_state as encode_client_state
+from ._hangup_causes import hangup_error as hangup_error
+from ._replies import CallStatus as CallStatus
+from ._replies import DialReply as DialReply
+from ._stream_options import BidirectionalCodec as BidirectionalCodec
+from ._stream_options import SamplingRate as SamplingRate
+from ._stream_options import StreamCodec as StreamCodec
+from ._stream_options import StreamOptions as StreamOptions
+from ._stream_options import StreamTrack as StreamTrack
