@@ -1,0 +1,31 @@
+"""Tools to test a telephony server with: a simulated carrier, WebSockets in memory.
+
+``open_carrier`` is Telnyx in a box, for this library's tests and for yours. Apart from the lowest
+layer and the WebSocket seam it shares no code with the library, so it cannot share its mistakes.
+"""
+
+from ._carrier import SIMULATED_API_KEY as SIMULATED_API_KEY
+from ._carrier import Carrier as Carrier
+from ._carrier import open_carrier as open_carrier
+from ._codecs import read_wav as read_wav
+from ._codecs import write_wav as write_wav
+from ._faults import ConnectionDropped as ConnectionDropped
+from ._faults import Fault as Fault
+from ._faults import Faults as Faults
+from ._leg_values import Hangup as Hangup
+from ._leg_values import LegEvent as LegEvent
+from ._leg_values import LegState as LegState
+from ._legs import Leg as Leg
+from ._memory_websocket import MemoryWebSocket as MemoryWebSocket
+from ._memory_websocket import memory_websocket_pair as memory_websocket_pair
+from ._phone import Phone as Phone
+from ._refusals import Response as Response
+from ._rest import RestRequest as RestRequest
+from ._settings import CarrierSettings as CarrierSettings
+from ._speech import CALLER_WAV as CALLER_WAV
+from ._speech import GREETING_WAV as GREETING_WAV
+from ._stream_values import LegCounters as LegCounters
+from ._transports import MemoryTransport as MemoryTransport
+from ._transports import SocketTransport as SocketTransport
+from ._transports import Transport as Transport
+from ._webhooks import WebhookDelivery as WebhookDelivery

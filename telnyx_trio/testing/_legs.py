@@ -1,0 +1,389 @@
+"""One leg of a call at the carrier: its states, its phone, its media streams."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, Final
+
+import trio
+
+from .._errors import LocalProtocolError
+from ._codecs import Samples, write_wav
+from ._leg_audio import LegAudio
+from ._leg_values import (
+    NEXT_STATES,
+    Hangup,
+    LegEvent,
+    LegNames,
+    LegOptions,
+    LegServices,
+    LegState,
+)
+from ._media import LegStream, StreamEnd
+from ._phone import Phone
+from ._stream_values import LegCounters, StreamRequest
+
+_SIP_OF_OUTCOME: Final = {"busy": ("user_busy", "486"), "rejected": ("call_rejected", "603")}
+
+
+class Leg:
+    """One leg of a call, seen from the carrier and from the phone at its end.
+
+    Made by ``Carrier.call_in`` and by ``POST /calls``, never directly.
+
+    Attributes:
+        names: ids and numbers.
+        options: client_state, limits and so on, as the last command left them.
+        phone: who is at the other end.
+        state: ringing, answered or ended.
+        hangup: how it ended, None until then.
+        audio: both voices.
+        counters: of the media sockets.
+        events: the diary, oldest first.
+        digits_received: what ``send_dtmf`` played to the phone.
+        repeated_commands: commands ignored because their ``command_id`` was seen already.
+        start_time, end_time: ISO 8601 dates; end_time is None until the end.
+    """
+
+    def __init__(
+        self,
+        names: LegNames,
+        options: LegOptions,
+        phone: Phone,
+        audio: LegAudio,
+        services: LegServices,
+    ) -> None:
+        self.names = names
+        self.options = options
+        self.phone = phone
+        self.audio = audio
+        self.state = LegState.RINGING
+        self.hangup: Hangup | None = None
+        self.counters = LegCounters()
+        self.events: list[LegEvent] = []
+        self.digits_received = ""
+        self.repeated_commands = 0
+        self.start_time = services.clock.iso()
+        self.end_time: str | None = None
+        self.began_at = trio.current_time()
+        self.answered_at: float | None = None
+        self.ended_at: float | None = None
+        self.seen_commands: dict[str, float] = {}  # command_id to time; the REST side's
+        self._services = services
+        self._scope = trio.CancelScope()
+        self._stream: LegStream | None = None
+        self._answered = trio.Event()
+        self._media_started = trio.Event()
+        self._ended = trio.Event()
+        self._streams_closed = trio.Event()
+        self._streams_closed.set()
+
+    # --- the phone's side: for tests and demos
+
+    async def wait_answered(self) -> bool:
+        """Wait until the call is answered or over; returns whether it was answered."""
+        await self._answered.wait()
+        return self.answered_at is not None
+
+    async def wait_media_started(self) -> None:
+        """Wait until the first ``start`` goes out: time 0 of the recording."""
+        await self._media_started.wait()
+
+    async def wait_ended(self) -> Hangup:
+        """Wait until the call is over and its media socket closed; returns how it ended."""
+        await self._ended.wait()
+        await self._streams_closed.wait()
+        assert self.hangup is not None
+        return self.hangup
+
+    async def hang_up(self, cause: str = "normal_clearing") -> None:
+        """Put the phone down, and wait until the media socket is closed.
+
+        Blocks: at most a second for a server that does not read.  Cancelled: it is down all the
+        same.
+        """
+        self._hang_up(cause)
+        await self.wait_ended()
+
+    def press(self, digits: str) -> None:
+        """Press keys; Telnyx tells of each as ``phone.dtmf_report`` says. Not before the answer."""
+        if self.state is not LegState.ANSWERED:
+            return
+        for digit in digits:
+            self.note("dtmf", digit)
+            if self._stream is not None and self.phone.dtmf_report != "webhook":
+                self._stream.send_digit(digit, self._services.clock.iso())
+            if self.phone.dtmf_report != "media":
+                self.post("call.dtmf.received", {"digit": digit})
+
+    def say(self, samples: Samples, sample_rate: int) -> None:
+        """Speak: from now on, or behind what is being said.
+
+        Args:
+            samples: int16, shape (n,), mono. Copied.
+            sample_rate: in Hz.
+        """
+        self.note("says", f"{samples.size / sample_rate:.2f} s")
+        self.audio.say(samples, sample_rate, trio.current_time())
+
+    def drop_socket(self) -> None:
+        """Lose the media socket without a word; the leg stays up."""
+        if self._stream is not None:
+            self.note("socket lost")
+            self._stream.vanish()
+
+    def send_error(self, code: int, detail: str = "simulated") -> None:
+        """Send an ``error`` message on the media socket, if there is one."""
+        if self._stream is not None:
+            self._stream.send_error(code, detail)
+
+    def recording(self) -> tuple[Samples, int]:
+        """Return what was said and heard, on one sample clock from the start of the media.
+
+        Returns:
+            int16 of shape (2, n): row 0 is the caller's voice, row 1 what the caller heard, up to
+            now or to the end of the call, gaps as zeros; and the sample rate in Hz.
+        """
+        until = self.ended_at if self.ended_at is not None else trio.current_time()
+        return self.audio.recording(until), self.audio.sample_rate
+
+    def write_wav(self, path: str | os.PathLike[str]) -> None:
+        """Write the recording as a stereo 16-bit WAV file."""
+        write_wav(path, *self.recording())
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the leg has not ended."""
+        return self.state is not LegState.ENDED
+
+    @property
+    def has_stream(self) -> bool:
+        """Whether a media socket is open or being opened."""
+        return self._stream is not None
+
+    # --- the network's side: decided synchronously, done by tasks of the carrier
+
+    async def live(self) -> None:
+        """Do what the phone does by itself, until the leg ends. The carrier starts this task."""
+        with self._scope:
+            async with trio.open_nursery() as nursery:
+                if self.phone.hang_up_after is not None:
+                    nursery.start_soon(self._act_at, self.phone.hang_up_after, self._hang_up)
+                if self.names.direction == "outgoing":
+                    await self._ring_callee()
+                else:
+                    with trio.move_on_after(self.options.ring_timeout):
+                        await self._answered.wait()
+                    if self.state is LegState.RINGING:
+                        self._hang_up()
+                nursery.start_soon(self._limit_time)
+                await self._media_started.wait()
+                await self._perform()
+                await trio.sleep_forever()
+
+    def ring(self) -> None:
+        """Announce the leg, and open its media socket if that is wanted before the answer."""
+        incoming = self.names.direction == "incoming"
+        self.note("initiated", self.names.direction)
+        self.post(
+            "call.initiated",
+            {
+                "direction": self.names.direction,
+                "state": "parked" if incoming else "bridging",
+                "start_time": self.start_time,
+                "caller_id_name": self.names.from_,
+                "connection_codecs": "PCMU,PCMA",
+                "offered_codecs": self.audio.codec.encoding,
+                "custom_headers": [],
+                "sip_headers": [],
+                "tags": [],
+            },
+        )
+        stream = self.options.stream
+        if stream is not None and stream.before_answer:
+            self.start_stream(stream)
+
+    def answer(self) -> None:
+        """Take the call; its stream starts if it has one."""
+        self._move_to(LegState.ANSWERED)
+        self.answered_at = trio.current_time()
+        self.note("answered")
+        self.post("call.answered", {"state": "answered", "start_time": self.start_time, "tags": []})
+        self._answered.set()
+        if self._stream is not None:
+            self._stream.allow_start()
+        elif self.options.stream is not None:
+            self.start_stream(self.options.stream)
+
+    def end(self, hangup: Hangup) -> None:
+        """End the leg, from any state but ended."""
+        self._move_to(LegState.ENDED)
+        self.hangup = hangup
+        self.ended_at = trio.current_time()
+        self.end_time = self._services.clock.iso()
+        self.note("ended", f"{hangup.cause} by {hangup.source}")
+        if self._stream is not None:
+            self._stream.stop()
+        self.post(
+            "call.hangup",
+            {
+                "state": "hangup",
+                "hangup_cause": hangup.cause,
+                "hangup_source": hangup.source,
+                "sip_hangup_cause": hangup.sip_cause,
+                "start_time": self.start_time,
+                "end_time": self.end_time,
+                "tags": [],
+            },
+        )
+        self._ended.set()
+        self._answered.set()
+        self._media_started.set()
+        self._scope.cancel()
+
+    def start_stream(self, request: StreamRequest) -> None:
+        """Open a media socket; ``start`` follows once the leg is answered."""
+        self._stream = LegStream(self, request, self._services.new_stream_id())
+        if self.state is LegState.ANSWERED:
+            self._stream.allow_start()
+        self._streams_closed = trio.Event()
+        self._services.nursery.start_soon(self._run_stream, self._stream)
+
+    def stop_stream(self) -> None:
+        """Stop the media stream, if there is one; the leg stays up."""
+        if self._stream is not None:
+            self._stream.stop()
+
+    def post(self, event_type: str, payload: Mapping[str, Any]) -> None:
+        """Send a webhook about this leg."""
+        names = self.names
+        common = {
+            "call_control_id": names.call_control_id,
+            "call_leg_id": names.call_leg_id,
+            "call_session_id": names.call_session_id,
+            "connection_id": names.connection_id,
+            "client_state": self.options.client_state,
+            "from": names.from_,
+            "to": names.to,
+        }
+        self._services.post(event_type, common | dict(payload), self.options.webhook_url)
+
+    def note(self, kind: str, detail: str = "") -> None:
+        """Write into the diary."""
+        self.events.append(LegEvent(self._services.clock.elapsed(), kind, detail))
+
+    def start_fields(self) -> dict[str, Any]:
+        """Return the fields of ``start`` that tell of the call."""
+        return {
+            "user_id": f"user-{self.names.connection_id}",
+            "call_control_id": self.names.call_control_id,
+            "call_session_id": self.names.call_session_id,
+            "from": self.names.from_,
+            "to": self.names.to,
+            "tags": [],
+            "client_state": self.options.client_state,
+        }
+
+    def stream_opened(self, stream: LegStream) -> None:
+        """The handshake of the media socket is done."""
+        self.note("socket opened")
+        self.post("streaming.started", {"stream_url": stream.request.url})
+
+    def stream_started(self) -> None:
+        """``start`` is about to be sent."""
+        self.note("start")
+        if not self._media_started.is_set():
+            voice = self.phone.voice()
+            if voice is not None and self.phone.speak_at <= 0:
+                self.say(*voice)
+        self._media_started.set()
+
+    def _move_to(self, state: LegState) -> None:
+        if state not in NEXT_STATES[self.state]:
+            raise LocalProtocolError(f"a leg cannot go from {self.state.name} to {state.name}")
+        self.state = state
+
+    def _hang_up(self, cause: str = "normal_clearing") -> None:
+        if self.state is LegState.ENDED:
+            return
+        incoming = self.names.direction == "incoming"
+        if self.state is LegState.RINGING and incoming:
+            self.end(Hangup("originator_cancel", "caller", "487"))
+        elif self.state is LegState.RINGING:
+            self.end(Hangup("call_rejected", "callee", "603"))
+        else:
+            self.end(Hangup(cause, "caller" if incoming else "callee", "200"))
+
+    async def _ring_callee(self) -> None:
+        outcome = self.phone.outcome
+        with trio.move_on_after(self.options.ring_timeout):
+            if outcome == "no_answer":
+                await trio.sleep_forever()
+            await trio.sleep(self.phone.answer_after)
+            if self.state is not LegState.RINGING:
+                return
+            if outcome == "answers":
+                self.answer()
+            else:
+                cause, sip = _SIP_OF_OUTCOME[outcome]
+                self.end(Hangup(cause, "callee", sip))
+            return
+        if self.state is LegState.RINGING:
+            cause = "timeout" if self.options.retry_on_timeout else "no_answer"
+            self.end(Hangup(cause, "unknown", "487"))
+
+    async def _limit_time(self) -> None:
+        await trio.sleep(self.options.time_limit)
+        if self.is_alive:
+            self.end(Hangup("time_limit", "unknown", "200"))
+
+    async def _perform(self) -> None:
+        """Do what the phone's times from the start of the media say, each at its time."""
+        phone = self.phone
+        actions: list[tuple[float, Callable[[], None]]] = [
+            (at, partial(self.press, digit)) for at, digit in phone.digits
+        ]
+        if phone.speak_at > 0 and (voice := phone.voice()) is not None:
+            actions.append((phone.speak_at, partial(self.say, *voice)))
+        if phone.vanish_at is not None:
+            actions.append((phone.vanish_at, self.drop_socket))
+        if phone.hang_up_at is not None:
+            actions.append((phone.hang_up_at, self._hang_up))
+        started_at = self.audio.started_at or 0.0
+        for at, action in sorted(actions, key=lambda entry: entry[0]):
+            await trio.sleep_until(started_at + at)
+            action()
+
+    async def _act_at(self, delay: float, action: Callable[[], None]) -> None:
+        await trio.sleep_until(self.began_at + delay)
+        action()
+
+    async def _run_stream(self, stream: LegStream) -> None:
+        closed = self._streams_closed
+        try:
+            end = await stream.run(self._services.link)
+        finally:
+            closed.set()
+            if self._stream is stream:
+                self._stream = None
+        self.note("socket closed", end.name.lower())
+        url = stream.request.url
+        if end is StreamEnd.FAILED:
+            self.post(
+                "streaming.failed",
+                {
+                    "failure_reason": stream.failure_reason,
+                    "stream_id": stream.stream_id,
+                    "stream_params": {
+                        "stream_url": url,
+                        "track": "both_tracks"
+                        if len(stream.request.tracks) > 1
+                        else f"{stream.request.tracks[0]}_track",
+                    },
+                    "stream_type": "websocket",
+                },
+            )
+        elif end is not StreamEnd.VANISHED:
+            self.post("streaming.stopped", {"stream_url": url})

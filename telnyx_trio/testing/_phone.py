@@ -1,0 +1,60 @@
+"""The phone at the far end of a leg: what it does by itself."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from .._types import Encoding
+from ._codecs import Samples, read_wav
+
+Voice: TypeAlias = str | os.PathLike[str] | tuple[Samples, int]
+"""A 16-bit WAV file, or mono int16 samples of shape (n,) with their rate in Hz."""
+
+Outcome: TypeAlias = Literal["answers", "busy", "no_answer", "rejected"]
+DtmfReport: TypeAlias = Literal["media", "webhook", "both"]
+
+
+@dataclass(frozen=True)
+class Phone:
+    """Somebody with a phone, as caller or as callee. Times are seconds.
+
+    Attributes:
+        outcome: what becomes of a call to this phone; a caller takes no notice of it.
+        answer_after: how long it rings before it answers, is busy or refuses.
+        says: spoken once, in real time; silence otherwise.
+        speak_at: when, from the start of the media.
+        digits: keys pressed, each with its time from the start of the media.
+        dtmf_report: how Telnyx tells of a key: on the media socket, by webhook, or both.
+        hang_up_at: when it hangs up, from the start of the media.
+        hang_up_after: when it hangs up, from the first ring, answered or not.
+        vanish_at: when the media socket is lost without a word, from the start of the media; the
+            leg stays up.
+        noise: peak of the line's background noise, in int16 steps; 0 is digital silence.
+        leg_encoding: codec of its leg; None is the carrier's ``settings.leg_encoding``.
+    """
+
+    outcome: Outcome = "answers"
+    answer_after: float = 0.0
+    says: Voice | None = None
+    speak_at: float = 0.0
+    digits: Sequence[tuple[float, str]] = ()
+    dtmf_report: DtmfReport = "both"
+    hang_up_at: float | None = None
+    hang_up_after: float | None = None
+    vanish_at: float | None = None
+    noise: int = 0
+    leg_encoding: Encoding | None = None
+
+    def voice(self) -> tuple[Samples, int] | None:
+        """Return what it says as samples and rate; reads the file if it is one.
+
+        Raises:
+            OSError: there is no such file.
+            ValueError: it is not a 16-bit WAV file.
+        """
+        if self.says is None or isinstance(self.says, tuple):
+            return self.says
+        return read_wav(self.says)

@@ -1,0 +1,49 @@
+"""How a simulated carrier behaves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from .._types import ByteOrder, Encoding
+
+StreamingEventStyle: TypeAlias = Literal[
+    "streaming.started", "call.streaming.started", "streaming_started"
+]
+
+
+@dataclass
+class CarrierSettings:
+    """What can be changed of a carrier, at any time; it holds for what begins afterwards.
+
+    Attributes:
+        webhook_url: where the Call Control application wants its webhooks; None for nowhere. A dial
+            or answer with ``webhook_url`` overrides it for its leg.
+        leg_encoding: codec of the legs, as the phone network has it: PCMU in North America, PCMA
+            nearly everywhere else, L16 for a leg that Telnyx already decoded.
+        leg_sample_rate: of an L16 leg, 8000 or 16000 Hz; G.711 has 8000.
+        byteorder: of L16 payloads on the media socket, both ways.
+        rest_latency: seconds from a request to its reply; it takes effect in the middle.
+        webhook_before_reply: let the webhooks of a command arrive before the reply to it.
+        webhook_copies: how many times each event is delivered.
+        webhook_timeout: seconds that a server has to acknowledge.
+        webhook_retry_delays: seconds before each further attempt.
+        streaming_event_style: which of the three spellings seen in the field.
+        media_before_answer: open the media socket of an outbound call while it rings, and send
+            ``start`` after the answer.
+
+    Sources: the 2 s are from Telnyx's "Webhook fundamentals"; number and spacing of the retries are
+    not published. Event spellings: Telnyx's SDK, its example code, and field reports.
+    """
+
+    webhook_url: str | None = None
+    leg_encoding: Encoding = "PCMU"
+    leg_sample_rate: int = 8000
+    byteorder: ByteOrder = "little"
+    rest_latency: float = 0.0
+    webhook_before_reply: bool = False
+    webhook_copies: int = 1
+    webhook_timeout: float = 2.0
+    webhook_retry_delays: tuple[float, ...] = (0.5, 1.0)
+    streaming_event_style: StreamingEventStyle = "streaming.started"
+    media_before_answer: bool = False

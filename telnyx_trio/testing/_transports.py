@@ -1,0 +1,183 @@
+"""How a carrier reaches the server under test: over sockets, or by calling it in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Final, Protocol, TypeAlias
+from urllib.parse import urlsplit
+
+import httpx
+import trio
+
+from .._errors import RemoteProtocolError
+from .._websocket import CLOSE_TIMEOUT, WebSocket, WebSocketRejected, open_client_websocket
+from ._memory_websocket import MemoryWebSocket, memory_websocket_pair
+
+Headers: TypeAlias = list[tuple[bytes, bytes]]
+HandleWebhook: TypeAlias = Callable[[Headers, bytes], Awaitable[int]]
+HandleMedia: TypeAlias = Callable[[MemoryWebSocket, str, Headers], Awaitable[None]]
+
+
+class MediaRefused(Exception):
+    """The media socket could not be opened; the text says why, as Telnyx's webhook would."""
+
+
+class Link(Protocol):
+    """What a carrier needs of an open transport."""
+
+    async def post_webhook(self, url: str, headers: Headers, body: bytes) -> int | None:
+        """Deliver one webhook; returns the HTTP status, None when no answer came."""
+
+    def open_media(self, url: str, headers: Headers) -> AbstractAsyncContextManager[WebSocket]:
+        """Open a media socket, close it when left.
+
+        Raises:
+            MediaRefused: on entering, when nobody takes it.
+        """
+
+    async def cut(self, websocket: WebSocket) -> None:
+        """Lose a media socket of this link without a close frame, as when a network fails."""
+
+
+class Transport(Protocol):
+    """A way to the server under test.
+
+    Attributes:
+        listens: whether the REST side is served on a port.
+        webhook_url: where webhooks go when nothing was set.
+    """
+
+    @property
+    def listens(self) -> bool: ...
+
+    @property
+    def webhook_url(self) -> str | None: ...
+
+    def open(self) -> AbstractAsyncContextManager[Link]:
+        """Open what all calls share, such as a connection pool."""
+
+
+class SocketTransport:
+    """Real sockets: webhooks by HTTP, media by WebSocket."""
+
+    listens: Final = True
+    webhook_url: Final = None
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Link]:
+        """Open the HTTP connection pool."""
+        # Deadlines are the caller's; proxies of the environment are none of a simulator's business.
+        limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
+        async with httpx.AsyncClient(timeout=None, limits=limits, trust_env=False) as client:
+            yield _SocketLink(client)
+
+
+class _SocketLink:
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def post_webhook(self, url: str, headers: Headers, body: bytes) -> int | None:
+        try:
+            response = await self._client.post(url, headers=headers, content=body)
+        except (httpx.HTTPError, httpx.InvalidURL):
+            return None
+        return response.status_code
+
+    @asynccontextmanager
+    async def open_media(self, url: str, headers: Headers) -> AsyncIterator[WebSocket]:
+        opened = False
+        try:
+            async with open_client_websocket(url, extra_headers=headers) as websocket:
+                opened = True
+                yield websocket
+        except WebSocketRejected as error:
+            if opened:
+                raise
+            raise MediaRefused(f"connection_failed: HTTP {error.status}") from error
+        except (RemoteProtocolError, ValueError, trio.BrokenResourceError) as error:
+            if opened:
+                raise
+            raise MediaRefused(f"connection_failed: {type(error).__name__}") from error
+
+    async def cut(self, websocket: WebSocket) -> None:
+        with trio.CancelScope() as scope:
+            # The seam's promise: cancelled, it frees the socket and sends nothing.
+            scope.cancel()
+            await websocket.aclose()
+
+
+class MemoryTransport:
+    """No sockets at all: the server under test is two async functions.
+
+    Both run in the carrier's nursery, so an error that leaves one of them ends the carrier, as a
+    bug in a test should. A webhook that is not answered in time is cancelled.
+
+    Args:
+        handle_webhook: takes headers and body, returns the HTTP status.
+        handle_media: takes the server's end of a media WebSocket that is not accepted yet, the path
+            with its query, and the headers of the handshake. When it returns, the WebSocket is
+            closed.
+        webhook_url: delivered to, as far as the webhooks say.
+    """
+
+    listens: Final = False
+
+    def __init__(
+        self,
+        handle_webhook: HandleWebhook,
+        handle_media: HandleMedia,
+        *,
+        webhook_url: str = "http://server.invalid/telnyx/events",
+    ) -> None:
+        self.webhook_url: str | None = webhook_url
+        self._handle_webhook = handle_webhook
+        self._handle_media = handle_media
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Link]:
+        """Open the nursery of the media handlers."""
+        async with trio.open_nursery() as nursery:
+            yield _MemoryLink(self._handle_webhook, self._handle_media, nursery)
+            nursery.cancel_scope.cancel()
+
+
+class _MemoryLink:
+    def __init__(
+        self, handle_webhook: HandleWebhook, handle_media: HandleMedia, nursery: trio.Nursery
+    ) -> None:
+        self._handle_webhook = handle_webhook
+        self._handle_media = handle_media
+        self._nursery = nursery
+
+    async def post_webhook(self, url: str, headers: Headers, body: bytes) -> int | None:
+        return await self._handle_webhook(headers, body)
+
+    @asynccontextmanager
+    async def open_media(self, url: str, headers: Headers) -> AsyncIterator[WebSocket]:
+        parts = urlsplit(url)
+        path = f"{parts.path or '/'}{f'?{parts.query}' if parts.query else ''}"
+        client, server = memory_websocket_pair(path=path, headers=headers)
+        self._nursery.start_soon(self._serve_media, server, path, headers)
+        try:
+            try:
+                await client.wait_accepted()
+            except WebSocketRejected as error:
+                raise MediaRefused(f"connection_failed: HTTP {error.status}") from error
+            except trio.BrokenResourceError as error:
+                raise MediaRefused("connection_failed: gone during the handshake") from error
+            yield client
+        finally:
+            await client.aclose()
+
+    async def cut(self, websocket: WebSocket) -> None:
+        await trio.lowlevel.checkpoint()
+        if isinstance(websocket, MemoryWebSocket):
+            websocket.vanish()
+
+    async def _serve_media(self, websocket: MemoryWebSocket, path: str, headers: Headers) -> None:
+        try:
+            await self._handle_media(websocket, path, headers)
+        finally:
+            with trio.move_on_after(CLOSE_TIMEOUT, shield=True):
+                await websocket.aclose()
