@@ -14,6 +14,7 @@ import httpx
 import trio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from .._lone_error import unwrap_lone_error
 from ._clock import SimulatedClock
 from ._exchange import Exchange
 from ._faults import Faults
@@ -201,10 +202,9 @@ async def open_carrier(
 
     Raises:
         OSError: the port is taken.
-        ExceptionGroup: with a ``MemoryTransport``, what left the server's functions.
-        What the block raises leaves as itself.
+        Exception: what the block raised, or, with a ``MemoryTransport``, what left the server's
+            functions: as itself if it is alone, else in an ExceptionGroup.
     """
-    leaving: BaseException | None = None
     random = Random(seed)
     signing_key = Ed25519PrivateKey.from_private_bytes(random.randbytes(32))
     settings = replace(settings) if settings is not None else CarrierSettings()
@@ -212,47 +212,39 @@ async def open_carrier(
     if settings.webhook_url is None:
         settings.webhook_url = transport.webhook_url
     clock = SimulatedClock()
-    async with transport.open() as link, trio.open_nursery() as nursery:
-        webhooks = WebhookSender(
-            signing_key=signing_key,
-            settings=settings,
-            link=link,
-            nursery=nursery,
-            clock=clock,
-            random=random,
-            wall_clock=wall_clock,
-        )
-        exchange = Exchange(
-            settings=settings,
-            link=link,
-            webhooks=webhooks,
-            nursery=nursery,
-            clock=clock,
-            random=random,
-        )
-        api = RestApi(api_key=api_key, exchange=exchange, settings=settings, webhooks=webhooks)
-        origin = _MEMORY_HOST
-        if transport.listens:
-            bound_port: int = await nursery.start(serve_rest, api, host, port)
-            origin = f"http://{f'[{host}]' if ':' in host else host}:{bound_port}"
-        carrier = Carrier(
-            api_key=api_key,
-            base_url=f"{origin}/v2",
-            public_key=base64.b64encode(signing_key.public_key().public_bytes_raw()).decode(),
-            settings=settings,
-            exchange=exchange,
-            api=api,
-            webhooks=webhooks,
-            nursery=nursery,
-        )
-        try:
+    with unwrap_lone_error():
+        async with transport.open() as link, trio.open_nursery() as nursery:
+            webhooks = WebhookSender(
+                signing_key=signing_key,
+                settings=settings,
+                link=link,
+                nursery=nursery,
+                clock=clock,
+                random=random,
+                wall_clock=wall_clock,
+            )
+            exchange = Exchange(
+                settings=settings,
+                link=link,
+                webhooks=webhooks,
+                nursery=nursery,
+                clock=clock,
+                random=random,
+            )
+            api = RestApi(api_key=api_key, exchange=exchange, settings=settings, webhooks=webhooks)
+            origin = _MEMORY_HOST
+            if transport.listens:
+                bound_port: int = await nursery.start(serve_rest, api, host, port)
+                origin = f"http://{f'[{host}]' if ':' in host else host}:{bound_port}"
+            carrier = Carrier(
+                api_key=api_key,
+                base_url=f"{origin}/v2",
+                public_key=base64.b64encode(signing_key.public_key().public_bytes_raw()).decode(),
+                settings=settings,
+                exchange=exchange,
+                api=api,
+                webhooks=webhooks,
+                nursery=nursery,
+            )
             yield carrier
-        except BaseException as error:
-            # Carried round the nurseries, which would wrap it in groups.
-            leaving = error
-        nursery.cancel_scope.cancel()
-    if leaving is not None:
-        try:
-            raise leaving
-        finally:
-            del leaving  # its traceback holds this frame: a cycle
+            nursery.cancel_scope.cancel()

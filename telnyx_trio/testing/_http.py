@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeAlias
@@ -38,7 +39,7 @@ async def serve_rest(
     """Serve the API on a port until cancelled; reports the port.
 
     Raises:
-        OSError: the port is taken.
+        OSError: the address can't be listened at.
     """
 
     async def app(scope: Any, receive: _Receive, send: _Send) -> None:
@@ -47,12 +48,16 @@ async def serve_rest(
         elif scope["type"] == "http":
             await _answer(api, scope, receive, send)
 
+    # Bound here: hypercorn 0.18 leaves its socket open when the address can't be had.
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.create_server((host, port), family=family)
+    bound_port: int = listener.getsockname()[1]
     config = Config()
-    config.bind = [f"{host}:{port}"]
+    config.bind = [f"fd://{listener.detach()}"]
     config.errorlog = None
     async with trio.open_nursery() as nursery:
-        binds = await nursery.start(hypercorn.trio.serve, app, config)
-        task_status.started(int(binds[0].rpartition(":")[2]))
+        await nursery.start(hypercorn.trio.serve, app, config)
+        task_status.started(bound_port)
 
 
 async def _live(receive: _Receive, send: _Send) -> None:
