@@ -1,0 +1,70 @@
+"""Answer phone calls: greet, then repeat what the caller says.
+
+    python examples/inbound_call.py --simulate
+    python examples/inbound_call.py --phone-number +15551234567 --ngrok-url abc.ngrok-free.app
+
+The second needs TELNYX_API_KEY and TELNYX_PUBLIC_KEY, and a Call Control application whose webhook
+URL is https://abc.ngrok-free.app/telnyx/events, with the number routed to it. Ctrl-C stops it once
+the running calls are over.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from functools import partial
+
+import trio
+from _settings import (
+    SIMULATED_NUMBER,
+    SIMULATED_PARTY,
+    make_parser,
+    open_simulation,
+    read_config,
+    wait_for_signal,
+)
+
+from telnyx_trio import Call, PcmData, serve_calls
+from telnyx_trio.testing import CALLER_WAV, GREETING_WAV, Phone
+
+
+async def agent(call: Call) -> None:
+    """Greet, then echo; returning hangs up."""
+    print(f"call from {call.info.from_number}", flush=True)
+    await call.send(PcmData.from_wav(GREETING_WAV))
+    async for pcm in call.received:
+        await call.send(pcm)
+
+
+async def serve(options: argparse.Namespace) -> None:
+    """Answer calls that Telnyx sends, until Ctrl-C."""
+    config = read_config(options, phone_number=options.phone_number)
+    async with trio.open_nursery() as nursery:
+        server = await nursery.start(
+            partial(serve_calls, agent, config, shutdown_trigger=wait_for_signal)
+        )
+        number = config.phone_number or options.phone_number_id or "your number"
+        print(f"listening at {server.url}; now call {number}", flush=True)
+
+
+async def simulate() -> None:
+    """Answer one call of a simulated caller."""
+    async with open_simulation() as (carrier, config), trio.open_nursery() as nursery:
+        server = await nursery.start(serve_calls, agent, config)
+        carrier.webhook_url = f"{server.url}/telnyx/events"
+        caller = Phone(says=CALLER_WAV, speak_at=3, hang_up_at=10)
+        leg = await carrier.call_in(to=SIMULATED_NUMBER, from_=SIMULATED_PARTY, phone=caller)
+        hangup = await leg.wait_ended()
+        print(f"the call ended: {hangup.cause} by {hangup.source}")
+        await server.stop()
+        nursery.cancel_scope.cancel()
+
+
+if __name__ == "__main__":
+    parser = make_parser(__doc__)
+    parser.add_argument("--phone-number", help="the number to call (TELNYX_PHONE_NUMBER)")
+    parser.add_argument("--phone-number-id", help="its id at Telnyx; only shown")
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    trio.run(simulate) if arguments.simulate else trio.run(serve, arguments)

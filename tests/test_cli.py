@@ -1,0 +1,150 @@
+"""The command line, run as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import wave
+from functools import partial
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import trio
+from numpy.typing import NDArray
+
+from telnyx_trio._cli import main
+
+SPOKEN_AT = 3.2
+"""When the demo's caller begins to speak, in seconds."""
+
+
+async def run(*arguments: str) -> subprocess.CompletedProcess[bytes]:
+    """Run the command in a process of its own, warnings being errors."""
+    command = [sys.executable, "-W", "error", "-m", "telnyx_trio", *arguments]
+    return await trio.run_process(command, capture_stdout=True, capture_stderr=True, check=False)
+
+
+def read_stereo(path: Path) -> tuple[NDArray[np.float64], int]:
+    """Return samples of shape (2, n) and their rate."""
+    with wave.open(str(path), "rb") as file:
+        assert file.getnchannels() == 2
+        assert file.getsampwidth() == 2
+        samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+        return samples.reshape(-1, 2).T.astype(float), file.getframerate()
+
+
+def correlation_of_echo(samples: NDArray[np.float64], sample_rate: int) -> tuple[float, float]:
+    """Look for the caller's sentence on the other side; return delay in seconds, correlation."""
+    start = round(SPOKEN_AT * sample_rate)
+    said = samples[0, start : start + 5 * sample_rate]
+    best = (0.0, 0.0)
+    for delay in range(sample_rate):
+        heard = samples[1, start + delay : start + delay + said.size]
+        norm = np.linalg.norm(said) * np.linalg.norm(heard)
+        correlation = float(said @ heard / norm) if norm else 0.0
+        if correlation > best[1]:
+            best = (delay / sample_rate, correlation)
+    return best
+
+
+VARIANTS: dict[str, tuple[str, ...]] = {
+    "pcmu": (),
+    "pcma-leg": ("--leg-encoding", "PCMA"),
+    "l16-little": ("--send-encoding", "L16", "--byteorder", "little"),
+    "l16-big": ("--leg-encoding", "L16", "--send-encoding", "L16", "--byteorder", "big"),
+}
+
+
+async def test_demo_brings_the_sentence_back_in_every_codec(tmp_path: Path) -> None:
+    """The demo exits with 0, and its recording has the caller's sentence on both sides."""
+    results: dict[str, subprocess.CompletedProcess[bytes]] = {}
+
+    async def demonstrate(name: str) -> None:
+        results[name] = await run("demo", "--output", str(tmp_path / name), *VARIANTS[name])
+
+    async with trio.open_nursery() as nursery:
+        for name in VARIANTS:
+            nursery.start_soon(demonstrate, name)
+    for name, result in results.items():
+        assert result.returncode == 0, (name, result.stdout, result.stderr)
+        assert result.stderr == b"", (name, result.stderr)
+        for word in (b"the agent greets", b"pressed 5", b"hung up", b"added delay"):
+            assert word in result.stdout, (name, result.stdout)
+        samples, sample_rate = read_stereo(tmp_path / name / "call.wav")
+        delay, correlation = correlation_of_echo(samples, sample_rate)
+        assert correlation > 0.95, (name, correlation)
+        assert 0 < delay < 0.5, (name, delay)
+        report = json.loads((tmp_path / name / "call.json").read_text())
+        assert report["digits"] == "5"
+        assert report["lost"] == report["late"] == 0
+        assert report["outcome"]["ended_by"] == "them"
+        assert report["outcome"]["hangup_cause"] == "normal_clearing"
+        assert 490 <= report["packets_received"] <= 510
+        picture = (tmp_path / name / "call.png").read_bytes()
+        assert picture.startswith(b"\x89PNG")
+
+
+async def test_demo_json_is_nothing_but_json(tmp_path: Path) -> None:
+    """With --json, standard output is one JSON document: the one in call.json."""
+    result = await run("demo", "--json", "--output", str(tmp_path))
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout) == json.loads((tmp_path / "call.json").read_text())
+
+
+async def test_simulator_prints_settings_that_work() -> None:
+    """What it prints leads to a REST API that takes the key; SIGTERM ends it cleanly."""
+    command = [sys.executable, "-W", "error", "-m", "telnyx_trio", "simulator", "--port", "0"]
+    async with trio.open_nursery() as nursery:
+        process: trio.Process = await nursery.start(
+            partial(trio.run_process, command, stdout=subprocess.PIPE, check=False)
+        )
+        assert process.stdout is not None
+        printed = ""
+        while "running" not in printed:
+            data = await process.stdout.receive_some()
+            assert data, printed
+            printed += data.decode()
+        lines = [line for line in printed.splitlines() if line.startswith("export ")]
+        settings = dict(line.removeprefix("export ").split("=", 1) for line in lines)
+        key = {"Authorization": f"Bearer {settings['TELNYX_API_KEY']}"}
+        async with httpx.AsyncClient(base_url=settings["TELNYX_BASE_URL"], headers=key) as client:
+            reply = await client.post(
+                "/calls",
+                json={
+                    "to": "+15550003333",
+                    "from": settings["TELNYX_PHONE_NUMBER"],
+                    "connection_id": settings["TELNYX_CALL_CONTROL_APP_ID"],
+                },
+            )
+        assert reply.status_code == 200, reply.text
+        process.send_signal(signal.SIGTERM)
+        assert await process.wait() == 0
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["demo", "--help"], ["simulator", "--help"]])
+def test_help_teaches_by_example(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """Each help text has examples and exits with 0."""
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 0
+    assert "examples:\n  telnyx-trio " in capsys.readouterr().out
+
+
+def test_wrong_usage_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
+    """An unknown command is named."""
+    with pytest.raises(SystemExit) as caught:
+        main(["dance"])
+    assert caught.value.code == 2
+    assert "dance" in capsys.readouterr().err
+
+
+def test_an_occupied_port_is_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    """No traceback when the simulator can't listen."""
+    with pytest.raises(SystemExit) as caught:
+        main(["simulator", "--host", "192.0.2.1", "--port", "1"])
+    assert caught.value.code == 1
+    assert capsys.readouterr().err.startswith("telnyx-trio: ")
