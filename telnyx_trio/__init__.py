@@ -14,9 +14,9 @@ Layers, from the bottom (each imports only what stands above it here)::
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
+from ._lazy import lazy_names
 from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from ._errors import ConfigurationError as ConfigurationError
     from ._errors import InvalidSignature as InvalidSignature
     from ._errors import InvalidToken as InvalidToken
+    from ._errors import InvalidWav as InvalidWav
     from ._errors import InvalidWebhook as InvalidWebhook
     from ._errors import LocalProtocolError as LocalProtocolError
     from ._errors import MediaTimeout as MediaTimeout
@@ -110,6 +111,7 @@ _ROOMS = {
         "ConfigurationError",
         "InvalidSignature",
         "InvalidToken",
+        "InvalidWav",
         "InvalidWebhook",
         "LocalProtocolError",
         "MediaTimeout",
@@ -156,19 +158,9 @@ _ROOMS = {
         "serve_calls",
     ),
 }
-_ROOM_OF = {name: room for room, names in _ROOMS.items() for name in names}
 
-__all__ = ["__version__", *sorted(_ROOM_OF)]
-
-
-def __getattr__(name: str) -> object:
-    try:
-        room = _ROOM_OF[name]
-    except KeyError:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}") from None
-    value = getattr(import_module(room, __name__), name)
-    globals()[name] = value
-    return value
+__getattr__, _names = lazy_names(__name__, _ROOMS)
+__all__ = ["__version__", *_names]
 
 
 def __dir__() -> list[str]:

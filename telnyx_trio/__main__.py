@@ -1,6 +1,6 @@
 """``python -m telnyx_trio``: the same as the command ``telnyx-trio``."""
 
-from telnyx_trio._cli import main
+from ._cli import main
 
 if __name__ == "__main__":
     main()

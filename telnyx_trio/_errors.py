@@ -5,6 +5,7 @@
     TelnyxError
     ├── ConfigurationError               settings: every one that is missing or wrong, at once
     ├── UnsupportedEncoding              a codec that we do not speak (also a ValueError)
+    ├── InvalidWav                       no WAV of 16-bit PCM (also a ValueError)
     ├── ProtocolError
     │   ├── LocalProtocolError           you asked for something the protocol does not allow now
     │   └── RemoteProtocolError          they sent something the protocol does not allow
@@ -70,6 +71,10 @@ class UnsupportedEncoding(TelnyxError, ValueError):
         super().__init__(
             f"unsupported encoding {encoding[:20]!r}; supported are {', '.join(self.supported)}"
         )
+
+
+class InvalidWav(TelnyxError, ValueError):
+    """A WAV that cannot be read: no WAV at all, cut short, or coded otherwise than 16-bit PCM."""
 
 
 class ProtocolError(TelnyxError):

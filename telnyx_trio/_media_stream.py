@@ -2,11 +2,10 @@
 
 How it works: three tasks share a nursery for as long as ``run`` runs.
 
-- The receive loop alone reads the WebSocket. It turns text into messages, puts audio into ring
-  channels and events into another. It never waits for who reads these: when a ring is full, the
-  oldest goes and is counted.
-- The send loop alone writes messages. It asks the outbox what leaves next and when. It is cancelled
-  only when the stream ends, because half a WebSocket message on the wire spoils all that follow.
+- The receive loop alone reads the WebSocket. What it reads is sorted by the receiver, which never
+  waits for who takes it.
+- The send loop alone writes messages, each when it is due. It is cancelled only when the stream
+  ends.
 - The watchdog alone watches the deadlines, and pings a peer that has fallen silent.
 
 Two formats are kept apart: what Telnyx sends is told by its ``start`` message; what it expects from
@@ -16,140 +15,45 @@ us is what was asked of it with ``stream_bidirectional_codec``, whatever the leg
 from __future__ import annotations
 
 import enum
-import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from math import inf
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import trio
 
-from ._errors import LocalProtocolError, MediaTimeout, RemoteProtocolError, StreamError
-from ._events import DtmfReceived, MarkReturned, StreamErrorReceived, StreamEvent
+from ._cleanup import Callback, CleanupCallbacks
+from ._events import StreamEvent
+from ._instant import Instant
 from ._lone_error import unwrap_lone_error
 from ._outbox import Outbox
 from ._playout import DEFAULT_LEAD, Playout
+from ._receiver import MAX_EVENTS as MAX_EVENTS
+from ._receiver import AudioTrack as AudioTrack
+from ._receiver import Receiver
 from ._ring_channel import RingChannel
+from ._sender import Sender
+from ._stream_values import MediaStreamStatistics as MediaStreamStatistics
+from ._stream_values import StreamEnd as StreamEnd
+from ._stream_values import take_statistics
 from ._types import ByteOrder, TelnyxMediaFormat, Track, TrackSelection, WireByteOrder
+from ._watchdog import SILENCE_TIMEOUT, START_TIMEOUT, watch_silence, watch_start
 from ._websocket import CLOSE_TIMEOUT, WebSocket, as_websocket
-from .audio import Decoder, PcmData, open_decoder
-from .protocol import Dtmf, Error, Mark, Media, MediaConnection, Message, Start, Stop
+from .audio import PcmData
+from .protocol import Command, Start, Stop, StreamState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-logger = logging.getLogger("telnyx_trio.media")
-
-MAX_SEND_QUEUE: Final = 2.0
-"""Seconds of audio that may wait to be converted before ``send_audio`` waits."""
-
-MAX_RECEIVE_BUFFER: Final = 10.0
-"""Seconds of received audio kept for a reader that is behind: time to load a model, not more."""
-
-MAX_EVENTS: Final = 256
-
-START_TIMEOUT: Final = 10.0
-SILENCE_TIMEOUT: Final = 30.0
-
-PING_BEFORE_SILENCE: Final = 5.0
-"""Seconds before the silence deadline at which the peer is pinged."""
+BYTEORDER_PATIENCE: Final = 0.2
+"""Seconds that the first L16 audio waits for a sign of the byte order, which the faint noise of a
+line is: a greeting in the wrong order would be noise at full scale."""
 
 _FORCED_CLOSE_TIMEOUT: Final = 0.03
 """Seconds that a cancelled stream gives the peer to answer its close frame."""
-
-_CALLBACK_TIMEOUT: Final = 5.0
-"""Seconds that all cleanup callbacks together get once the stream is over."""
-
-Callback = Callable[[], Awaitable[Any]]
-
-
-class StreamEnd(enum.Enum):
-    """How ``MediaStream.run`` came to a normal end."""
-
-    STOPPED = "stopped"
-    """Telnyx sent ``stop``: the call ended, or streaming was stopped."""
-    CLOSED = "closed"
-    """``close`` was called."""
 
 
 class _Phase(enum.Enum):
     NEW = "new"
     ACCEPTED = "accepted"
-    RUNNING = "running"
     ENDED = "ended"
-
-
-@dataclass(frozen=True)
-class MediaStreamStatistics:
-    """Counters of one media stream, from its start to now.
-
-    Attributes:
-        messages_received: WebSocket messages, of whatever kind.
-        packets_received: media messages of the tracks asked for, duplicates and late ones excluded.
-        packets_sent: media messages sent, each of 20 ms.
-        late: media messages that came after their place had been given up.
-        duplicates: media messages that came again.
-        missing: media messages that never came in time.
-        malformed: messages that could not be read.
-        refused: messages that were out of place, such as a second ``start``.
-        audio_dropped: received packets that nobody read in time.
-        events_dropped: events that nobody read in time.
-        audio_buffered: seconds of received audio that wait to be read.
-        audio_queued: seconds of audio given to ``send_audio`` that are not converted yet.
-        playout_ahead: seconds of sent audio that Telnyx has yet to play.
-        receive_byteorder: order in which L16 is read; None for other codecs, or not known yet.
-        receive_byteorder_locked: whether that is final.
-        send_byteorder: order in which L16 is sent; None for other codecs.
-    """
-
-    messages_received: int
-    packets_received: int
-    packets_sent: int
-    late: int
-    duplicates: int
-    missing: int
-    malformed: int
-    refused: int
-    audio_dropped: int
-    events_dropped: int
-    audio_buffered: float
-    audio_queued: float
-    playout_ahead: float
-    receive_byteorder: ByteOrder | None
-    receive_byteorder_locked: bool
-    send_byteorder: ByteOrder | None
-
-
-class AudioTrack(RingChannel[PcmData]):
-    """Received audio of one track: an async-iterable of PcmData that lasts as long as its stream.
-
-    Iteration ends after the last audio of the stream. Holds 10 s; a reader that is further behind
-    loses the oldest, which ``MediaStream.statistics`` counts.
-    """
-
-    def __init__(self, media_format: TelnyxMediaFormat) -> None:
-        super().__init__(MAX_RECEIVE_BUFFER)
-        self._media_format = media_format
-
-    @property
-    def sample_rate(self) -> int:
-        """In Hz; before ``start`` that of the format expected."""
-        return self._media_format.sample_rate
-
-    @property
-    def channels(self) -> int:
-        """1 or 2; before ``start`` that of the format expected."""
-        return self._media_format.channels
-
-    @property
-    def format(self) -> str:
-        """Always "s16": samples are int16."""
-        return "s16"
-
-    def set_format(self, media_format: TelnyxMediaFormat) -> None:
-        """Note the format named by ``start``."""
-        self._media_format = media_format
 
 
 class MediaStream:
@@ -166,12 +70,28 @@ class MediaStream:
         byteorder: order of L16 bytes on the wire, or "auto": found out from the first 200 ms of
             voice, sending as receiving when both are L16, else little-endian.
         lead: seconds that sent audio may run ahead of real time.
-        start_timeout: seconds to ``start`` from acceptance, or from ``answered`` if that is later.
+        start_timeout: seconds to ``start`` from acceptance or, given ``answered``, from when that
+            is set or seen by ``run`` to be set.
         silence_timeout: seconds without any media message after which the stream is given up.
         answered: set when the call is answered; pass it when the socket may open while it rings.
 
+    Attributes:
+        websocket: as given.
+        track: as given.
+        stream_id: named by ``start``; None before, as the next two.
+        call_control_id: named by ``start``.
+        start: the ``start`` message, with numbers, ``client_state`` and custom parameters.
+        media_format: what Telnyx sends.
+        send_format: what we send.
+        audio_track: received audio, one object from before ``start`` to after the end.
+        audio_tracks: the same by track name; both of them when ``track`` is "both".
+        events: key presses, returned marks and complaints of Telnyx's about what we sent. Holds
+            256 and drops the oldest, which ``statistics`` counts.
+
     Raises:
         UnsupportedEncoding: ``send_format`` names a codec that is not PCMU, PCMA or L16.
+        LocalProtocolError: ``send_format`` is not mono, or its rate has no whole packets of 20 ms.
+        ValueError: ``track``, ``byteorder`` or ``lead`` is none of what they may be.
         TypeError: ``websocket`` is nothing of the above.
     """
 
@@ -190,6 +110,8 @@ class MediaStream:
     ) -> None:
         if track not in ("inbound", "outbound", "both"):
             raise ValueError(f'track must be "inbound", "outbound" or "both", not {track!r}')
+        if byteorder not in ("auto", "big", "little"):
+            raise ValueError(f'byteorder must be "auto", "big" or "little", not {byteorder!r}')
         self.websocket = websocket
         self.track: TrackSelection = track
         self.stream_id: str | None = None
@@ -202,30 +124,25 @@ class MediaStream:
         self._start_timeout = start_timeout
         self._silence_timeout = silence_timeout
         self._answered = answered
-        self._connection = MediaConnection()
         self._playout = Playout(lead)
         self._outbox = Outbox(self.send_format, self._playout)
-        self._decoders: dict[Track, Decoder] = {}
-        primary: Track = "outbound" if track == "outbound" else "inbound"
-        self.audio_track: Final = AudioTrack(self.media_format)
-        tracks: dict[Track, AudioTrack] = {primary: self.audio_track}
-        if track == "both":
-            tracks["outbound"] = AudioTrack(self.media_format)
-        self.audio_tracks: Final[Mapping[Track, AudioTrack]] = MappingProxyType(tracks)
-        self.events: Final[RingChannel[StreamEvent]] = RingChannel(MAX_EVENTS)
+        self._receiver = Receiver(track, self.media_format, byteorder, self._playout)
+        self.audio_track: Final[AudioTrack] = self._receiver.audio_track
+        self.audio_tracks: Final[Mapping[Track, AudioTrack]] = self._receiver.audio_tracks
+        self.events: Final[RingChannel[StreamEvent]] = self._receiver.events
         self._phase = _Phase.NEW
+        self._accepted_at = Instant.now()
         self._close_requested = False
+        # Around all of `run`, and only that; None before.
+        self._run_scope: trio.CancelScope | None = None
+        # Where start callbacks live; only while messages are received.
         self._nursery: trio.Nursery | None = None
         self._started = trio.Event()
+        self._started_or_ended = trio.Event()
         self._finished = trio.Event()
         self._start_callbacks: list[Callback] = []
-        self._cleanup_callbacks: list[Callback] = []
-        self._more_to_send = trio.lowlevel.ParkingLot()
-        # Woken when the stream starts, when it ends, and when there is room to send.
-        self._changed = trio.lowlevel.ParkingLot()
-        self._messages_received = 0
-        self._packets_received = 0
-        self._last_media = -inf
+        self._cleanup_callbacks = CleanupCallbacks()
+        self._sender = Sender(self._outbox, self._check_open)
 
     def __repr__(self) -> str:
         return (
@@ -238,7 +155,7 @@ class MediaStream:
     @property
     def is_connected(self) -> bool:
         """Whether the socket is accepted and the stream has not ended."""
-        return self._phase in (_Phase.ACCEPTED, _Phase.RUNNING)
+        return self._phase is _Phase.ACCEPTED
 
     @property
     def has_started(self) -> bool:
@@ -252,34 +169,13 @@ class MediaStream:
             trio.BrokenResourceError: the stream ended without it.
             trio.ClosedResourceError: you closed the stream before.
         """
-        while not self.has_started:
+        await self._started_or_ended.wait()
+        if not self.has_started:
             self._check_open()
-            await self._changed.park()
-        await trio.lowlevel.checkpoint()
 
     def statistics(self) -> MediaStreamStatistics:
         """Return the counters as they stand."""
-        counters = self._connection.counters
-        decoder = next(iter(self._decoders.values()), None)
-        tracks = [track.statistics() for track in self.audio_tracks.values()]
-        return MediaStreamStatistics(
-            messages_received=self._messages_received,
-            packets_received=self._packets_received,
-            packets_sent=self._outbox.packets_sent,
-            late=counters.late,
-            duplicates=counters.duplicates,
-            missing=counters.missing,
-            malformed=counters.malformed,
-            refused=counters.refused,
-            audio_dropped=sum(track.dropped for track in tracks),
-            events_dropped=self.events.statistics().dropped,
-            audio_buffered=sum(track.buffered_size for track in tracks),
-            audio_queued=self._outbox.queued,
-            playout_ahead=self._playout.ahead(_now()),
-            receive_byteorder=decoder.byteorder if decoder else None,
-            receive_byteorder_locked=decoder.byteorder_locked if decoder else False,
-            send_byteorder=self._outbox.byteorder if self.send_format.encoding == "L16" else None,
-        )
+        return take_statistics(self._receiver, self._outbox, self._playout)
 
     # The life of the stream.
 
@@ -287,16 +183,18 @@ class MediaStream:
         """Accept the WebSocket handshake; does nothing if that is done.
 
         Raises:
-            trio.BrokenResourceError: the peer went away.
+            trio.BrokenResourceError: the peer went away, or the stream has ended.
             trio.ClosedResourceError: you closed the stream.
         Cancelled: the handshake may have been answered or not; ``close`` frees the socket.
         """
-        if self._phase is not _Phase.NEW:
-            self._check_open()
+        self._check_open()
+        if self._phase is _Phase.ACCEPTED:
             await trio.lowlevel.checkpoint()
             return
         await self._websocket.accept()
+        self._check_open()
         self._phase = _Phase.ACCEPTED
+        self._accepted_at = Instant.now()
 
     async def run(self) -> StreamEnd:
         """Carry audio and events until the stream ends; then close the socket.
@@ -316,67 +214,57 @@ class MediaStream:
         Blocks: for as long as the call has media.  Cancelled: the socket is closed, the cleanup
         callbacks run (shielded, at most 5 s), and receivers see the end of their channels.
         """
-        if self._phase is _Phase.RUNNING:
-            raise trio.BusyResourceError("run() is running already")
         if self._phase is _Phase.ENDED:
             raise trio.ClosedResourceError("the stream has ended")
+        if self._run_scope is not None:
+            raise trio.BusyResourceError("run() is running already")
+        self._run_scope = trio.CancelScope()
         end = StreamEnd.CLOSED
         try:
-            await self.accept()
-            self._phase = _Phase.RUNNING
-            with unwrap_lone_error():
+            with self._run_scope, unwrap_lone_error():
+                await self.accept()
                 async with trio.open_nursery() as nursery:
-                    self._nursery = nursery
                     nursery.start_soon(self._watch)
                     nursery.start_soon(self._send_loop)
-                    if self._close_requested:
-                        nursery.cancel_scope.cancel()
-                    end = await self._receive_loop()
+                    end = await self._receive_loop(nursery)
                     nursery.cancel_scope.cancel()
         finally:
             await self._end()
         return end
 
     async def close(self) -> None:
-        """End the stream: close the socket, run the cleanup callbacks. Idempotent.
+        """End the stream: close the socket, run the cleanup callbacks.
 
-        Received audio and events that are buffered can still be read.
+        Received audio and events that are buffered can still be read. Once the stream has begun to
+        end, by another call or by itself, this returns at once.
 
         Blocks: at most 1 s for the peer's close frame, and 5 s for the callbacks.  Cancelled: the
         socket is freed all the same.
         """
         self._close_requested = True
-        if self._phase is _Phase.RUNNING:
-            if self._nursery is not None:
-                self._nursery.cancel_scope.cancel()
-            await self._finished.wait()
-        elif self._phase is _Phase.ENDED:
+        if self._phase is _Phase.ENDED:
             await trio.lowlevel.checkpoint()
+        elif self._run_scope is not None:
+            self._run_scope.cancel()
+            await self._finished.wait()
         else:
             await self._end()
 
     async def _end(self) -> None:
-        if self._phase is _Phase.ENDED:
-            return
         self._phase = _Phase.ENDED
-        self._nursery = None
-        for message in self._connection.flush():
-            self._handle(message)
-        for track in self.audio_tracks.values():
-            track.end()
-        self.events.end()
-        self._changed.unpark_all()
+        self._receiver.end()
+        self._started_or_ended.set()
+        self._sender.wake_givers()
         cancelled = trio.current_effective_deadline() <= trio.current_time()
         close_timeout = _FORCED_CLOSE_TIMEOUT if cancelled else CLOSE_TIMEOUT
         try:
             with trio.move_on_after(close_timeout, shield=True):
                 await self._websocket.aclose()
         finally:
-            with trio.move_on_after(_CALLBACK_TIMEOUT, shield=True):
-                async with trio.open_nursery() as nursery:
-                    for callback in self._cleanup_callbacks:
-                        nursery.start_soon(_run_cleanup, callback)
-            self._finished.set()
+            try:
+                await self._cleanup_callbacks.run()
+            finally:
+                self._finished.set()
 
     def _check_open(self) -> None:
         if self._phase is _Phase.ENDED:
@@ -394,7 +282,7 @@ class MediaStream:
         if not self.has_started:
             self._start_callbacks.append(callback)
         elif self._nursery is not None:
-            self._nursery.start_soon(callback)
+            self._nursery.start_soon(_run_callback, callback)
 
     def add_cleanup_callback(self, callback: Callback) -> None:
         """Have ``callback`` run when the stream ends; at once if it has ended.
@@ -406,10 +294,7 @@ class MediaStream:
         Raises:
             RuntimeError: the stream has ended, and this is not called from Trio.
         """
-        if self._phase is not _Phase.ENDED:
-            self._cleanup_callbacks.append(callback)
-        else:
-            trio.lowlevel.spawn_system_task(_run_late_cleanup, callback)
+        self._cleanup_callbacks.add(callback)
 
     # Sending.
 
@@ -425,33 +310,23 @@ class MediaStream:
         Raises:
             trio.BrokenResourceError: the stream has ended.
             trio.ClosedResourceError: you closed it.
-        Blocks: while 2 s or more of earlier audio wait.  Cancelled: nothing of ``pcm`` was queued.
+        Blocks: while 2 s or more of earlier audio wait. A ``clear`` meanwhile drops ``pcm`` too,
+        as it was given before.  Cancelled: nothing of ``pcm`` was queued.
         """
-        await trio.lowlevel.checkpoint()
-        self._check_open()
-        while self._outbox.queued >= MAX_SEND_QUEUE:
-            await self._changed.park()
-            self._check_open()
-        if pcm.n_samples:
-            self._outbox.put_audio(_copy(pcm))
-            self._more_to_send.unpark()
+        await self._sender.send_audio(pcm)
 
     async def send_mark(self, name: str) -> None:
-        """Queue a mark behind the audio sent so far; it comes back as a ``MarkReturned`` event.
+        """Queue a mark behind the audio queued so far; it comes back as a ``MarkReturned`` event.
 
         Audio of less than a packet before it is padded with silence.
 
         Raises:
-            LocalProtocolError: ``name`` is empty.
+            LocalProtocolError: ``name`` is empty, or cannot be written as UTF-8.
             trio.BrokenResourceError: the stream has ended.
             trio.ClosedResourceError: you closed it.
+        Blocks: while 1000 marks wait to be sent.  Cancelled: the mark was not queued.
         """
-        await trio.lowlevel.checkpoint()
-        self._check_open()
-        if not name:
-            raise LocalProtocolError("a mark needs a name")
-        self._outbox.put_mark(name)
-        self._more_to_send.unpark()
+        await self._sender.send_mark(name)
 
     async def clear(self) -> None:
         """Stop playback: drop all audio that waits here, and have Telnyx drop what it has.
@@ -463,150 +338,79 @@ class MediaStream:
             trio.ClosedResourceError: you closed it.
         Cancelled: it takes effect all the same.
         """
-        self._check_open()
-        self._outbox.clear(_now())
-        self._changed.unpark_all()
-        self._more_to_send.unpark()
-        await trio.lowlevel.checkpoint()
+        await self._sender.clear()
 
     async def _send_loop(self) -> None:
         await self._started.wait()
-        while True:
-            self._choose_send_byteorder()
-            step = self._outbox.next(trio.current_time())
-            if self._outbox.queued < MAX_SEND_QUEUE:
-                self._changed.unpark_all()
-            if not isinstance(step, float):
-                await self._websocket.send_text(self._connection.send(step))
-            elif step == inf:
-                await self._more_to_send.park()
-            else:
-                with trio.move_on_after(step):
-                    await self._more_to_send.park()
+        if (
+            self._byteorder == "auto"
+            and self.media_format.encoding == self.send_format.encoding == "L16"
+        ):
+            with trio.move_on_after(BYTEORDER_PATIENCE):
+                await self._receiver.byteorder_heard.wait()
+        await self._sender.run(self._send, self._choose_byteorder)
 
-    def _choose_send_byteorder(self) -> None:
-        if self.send_format.encoding != "L16":
-            return
+    async def _send(self, command: Command) -> None:
+        connection = self._receiver.connection
+        if connection.state is not StreamState.STARTED:
+            # `stop` came in the turn in which this task woke, and will have it cancelled.
+            await trio.sleep_forever()
+        try:
+            await self._websocket.send_text(connection.send(command))
+        except trio.BrokenResourceError:
+            # What was received before may hold a `stop`, which makes this a normal end: the receive
+            # loop is to tell. It finds the end by itself, unless only one direction is broken.
+            await trio.sleep(CLOSE_TIMEOUT)
+            raise
+
+    def _choose_byteorder(self) -> ByteOrder:
         if self._byteorder != "auto":
-            self._outbox.byteorder = self._byteorder
-            return
-        decoder = next(iter(self._decoders.values()), None)
-        self._outbox.byteorder = (decoder.byteorder if decoder else None) or "little"
+            return self._byteorder
+        return self._receiver.byteorder or "little"
 
     # Receiving.
 
-    async def _receive_loop(self) -> StreamEnd:
-        while True:
-            try:
+    async def _receive_loop(self, nursery: trio.Nursery) -> StreamEnd:
+        self._nursery = nursery
+        try:
+            while True:
                 text = await self._websocket.receive_text()
-            except trio.EndOfChannel as error:
-                raise trio.BrokenResourceError("media socket closed without a stop") from error
-            self._messages_received += 1
-            try:
-                messages = self._connection.receive(text)
-            except RemoteProtocolError as error:
-                logger.warning("media stream %s: %s", self.stream_id, error)
-                continue
-            for message in messages:
-                if isinstance(message, Stop):
+                turn = self._receiver.receive(text, trio.current_time())
+                if turn is None:
+                    continue
+                if isinstance(turn, Stop):
                     return StreamEnd.STOPPED
-                self._handle(message)
+                self._begin(turn, nursery)
+        except trio.EndOfChannel as error:
+            raise trio.BrokenResourceError("media socket closed without a stop") from error
+        finally:
+            self._nursery = None
 
-    def _handle(self, message: Message) -> None:
-        match message:
-            case Media():
-                self._handle_media(message)
-            case Start():
-                self._handle_start(message)
-            case Dtmf(digit=digit, occurred_at=occurred_at):
-                self.events.put(DtmfReceived(digit, occurred_at))
-            case Mark(name=name):
-                self.events.put(MarkReturned(name, self._playout.mark_returned(name)))
-            case Error(code=code, title=title, detail=detail):
-                error = StreamError(code, title, detail)
-                logger.warning("media stream %s: Telnyx reports %s", self.stream_id, error)
-                self.events.put(StreamErrorReceived(error))
-            case _:
-                pass
-
-    def _handle_start(self, start: Start) -> None:
+    def _begin(self, start: Start, nursery: trio.Nursery) -> None:
         self.start = start
         self.stream_id = start.stream_id
         self.call_control_id = start.call_control_id
         self.media_format = start.media_format
-        for name, track in self.audio_tracks.items():
-            track.set_format(start.media_format)
-            self._decoders[name] = open_decoder(start.media_format, self._byteorder)
-        self._last_media = trio.current_time()
         self._started.set()
-        self._changed.unpark_all()
+        self._started_or_ended.set()
         callbacks, self._start_callbacks = self._start_callbacks, []
-        assert self._nursery is not None
         for callback in callbacks:
-            self._nursery.start_soon(callback)
-
-    def _handle_media(self, media: Media) -> None:
-        self._last_media = _now()
-        track = self.audio_tracks.get(media.track)
-        if track is None or not media.payload:
-            return
-        self._packets_received += 1
-        pcm = self._decoders[media.track].decode(media.payload)
-        if pcm.n_samples:
-            track.put(pcm, pcm.duration)
+            nursery.start_soon(_run_callback, callback)
 
     # Deadlines.
 
     async def _watch(self) -> None:
+        waited = Instant.now().since(self._accepted_at)
         if self._answered is not None:
             await self._answered.wait()
-        with trio.move_on_after(self._start_timeout):
-            await self._started.wait()
-        if not self.has_started:
-            raise MediaTimeout("start", self._start_timeout)
-        ping_after = max(self._silence_timeout - PING_BEFORE_SILENCE, self._silence_timeout / 2)
-        while True:
-            heard_at = self._last_media
-            await trio.sleep_until(heard_at + ping_after)
-            if self._last_media != heard_at:
-                continue
-            peer_answers = False
-            with trio.move_on_at(heard_at + self._silence_timeout):
-                await self._websocket.ping()
-                peer_answers = True
-                await trio.sleep_forever()
-            if self._last_media == heard_at:
-                raise MediaTimeout("media", self._silence_timeout, peer_answers=peer_answers)
+            waited = 0.0
+        await watch_start(self._started, self._start_timeout, waited)
+        await watch_silence(self._receiver, self._websocket, self._silence_timeout)
 
 
 TelnyxMediaStream = MediaStream
 """The plugin's long name of it."""
 
 
-def _now() -> float:
-    """Return Trio's clock, also where ``statistics`` is read after the run: then nothing plays."""
-    try:
-        return trio.current_time()
-    except RuntimeError:
-        return inf
-
-
-def _copy(pcm: PcmData) -> PcmData:
-    return PcmData(
-        sample_rate=pcm.sample_rate,
-        format=pcm.format,
-        samples=pcm.samples.copy(),
-        channels=pcm.channels,
-    )
-
-
-async def _run_cleanup(callback: Callback) -> None:
-    try:
-        await callback()
-    except Exception:
-        logger.exception("media stream: a cleanup callback failed")
-
-
-async def _run_late_cleanup(callback: Callback) -> None:
-    with trio.move_on_after(_CALLBACK_TIMEOUT, shield=True):
-        await _run_cleanup(callback)
+async def _run_callback(callback: Callback) -> None:
+    await callback()

@@ -11,9 +11,10 @@ So ``clear`` has next to nothing to undo, a minute of PCM costs no more memory t
 and no long conversion holds up other calls.
 
 Fewer than 20 ms are never sent (what Telnyx does with them is not documented, and tails were seen
-to get lost): the remainder waits for more audio. When none comes for ``FLUSH_AFTER`` seconds, or a
-mark follows, it is padded with silence. A shorter wait would pad, and so stretch, the stream of a
-producer whose chunks are no multiple of 20 ms.
+to get lost): the remainder waits for more audio. It is padded with silence when a mark follows, or
+when none came for ``FLUSH_AFTER`` seconds and Telnyx has less than that left to play. A shorter
+wait would pad, and so stretch, the stream of a producer whose chunks are no multiple of 20 ms; and
+a producer that stalls while there is still much to play can make up for it, without a hole.
 """
 
 from __future__ import annotations
@@ -28,8 +29,9 @@ from .audio import PacketEncoder, PcmData
 from .protocol import SendClear, SendMark, SendMedia
 
 FLUSH_AFTER: Final = 0.1
-"""Seconds without new audio after which a remainder is padded. Longer than the chunks that speech
-engines and RTC stacks deliver (10 to 60 ms), and nothing that a listener would notice."""
+"""Seconds without new audio after which a remainder is padded, once no more than that is left to
+play. Longer than the chunks that speech engines and RTC stacks deliver (10 to 60 ms), and nothing
+that a listener would notice."""
 
 _SLICE: Final = 0.1
 """Seconds of queued audio converted in one go."""
@@ -71,11 +73,14 @@ class Outbox:
         playout: the playback clock.
 
     Attributes:
+        media_format: as given.
         queued: seconds of audio that were given and not yet converted.
+        marks_queued: marks that were given and not yet handed out by ``next``.
         packets_sent: payloads handed out by ``next``.
     """
 
     def __init__(self, media_format: TelnyxMediaFormat, playout: Playout) -> None:
+        self.media_format: Final = media_format
         self._encoder = PacketEncoder(media_format)
         self._playout = playout
         self._queue: deque[_Audio | SendMark] = deque()
@@ -83,6 +88,7 @@ class Outbox:
         self._urgent: deque[SendMark | SendClear] = deque()
         self._flush_at = inf
         self.queued = 0.0
+        self.marks_queued = 0
         self.packets_sent = 0
 
     @property
@@ -102,6 +108,7 @@ class Outbox:
     def put_mark(self, name: str) -> None:
         """Queue a mark behind all audio queued before it."""
         self._queue.append(SendMark(name))
+        self.marks_queued += 1
 
     def clear(self, now: float) -> None:
         """Drop all that waits, remainder and filter state too, and have ``clear`` sent next.
@@ -112,7 +119,8 @@ class Outbox:
             if isinstance(item, SendMark):
                 self._playout.mark_sent(item.name)
                 self._urgent.append(item)
-        self._urgent.append(SendClear())
+        if not self._urgent or isinstance(self._urgent[-1], SendMark):
+            self._urgent.append(SendClear())
         self._ready.clear()
         self._queue.clear()
         self.queued = 0.0
@@ -123,19 +131,22 @@ class Outbox:
     def next(self, now: float) -> SendMedia | SendMark | SendClear | float:
         """Return what to send now, or in how many seconds to ask again (inf: when more is put)."""
         if self._urgent:
-            return self._urgent.popleft()
+            return self._hand_out(self._urgent.popleft())
         while not self._ready:
             if self._queue:
                 self._convert_next(now)
-            elif now >= self._flush_at:
-                self._flush()
-            else:
-                return self._flush_at - now
+                continue
+            wait = max(self._flush_at - now, self._playout.ahead(now) - FLUSH_AFTER)
+            # Rounded: a wait too small to move the clock would be asked for again and again.
+            wait = round(wait, 9)
+            if wait > 0:
+                return wait
+            self._flush()
         head = self._ready[0]
         if isinstance(head, SendMark):
             self._ready.popleft()
             self._playout.mark_sent(head.name)
-            return head
+            return self._hand_out(head)
         wait = self._playout.delay(now, PTIME)
         if wait > 0:
             return wait
@@ -143,6 +154,11 @@ class Outbox:
         self._playout.sent(now, PTIME)
         self.packets_sent += 1
         return SendMedia(head)
+
+    def _hand_out(self, message: SendMark | SendClear) -> SendMark | SendClear:
+        if isinstance(message, SendMark):
+            self.marks_queued -= 1
+        return message
 
     def _convert_next(self, now: float) -> None:
         item = self._queue[0]
@@ -152,9 +168,10 @@ class Outbox:
             self._ready.append(item)
             return
         audio = item.take()
-        self.queued = max(0.0, self.queued - audio.duration)
         if item.exhausted:
             self._queue.popleft()
+        # Exactly 0 in the end, whatever was added up and taken off again.
+        self.queued = max(0.0, self.queued - audio.duration) if self._queue else 0.0
         self._ready.extend(self._encoder.push(audio))
         self._flush_at = now + FLUSH_AFTER
 

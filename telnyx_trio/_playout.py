@@ -44,10 +44,9 @@ class Playout:
     def delay(self, now: float, duration: float) -> float:
         """Return in how many seconds a packet of ``duration`` seconds may leave; 0 is at once."""
         ahead = self.ahead(now)
-        if ahead == 0.0:
-            return 0.0
+        # A lead of less than a packet still lets one leave whenever all before it was played.
         # Rounded, so that a sum of packets that equals the lead counts as within it.
-        return max(0.0, round(ahead + duration - self._lead, 9))
+        return max(0.0, round(min(ahead, ahead + duration - self._lead), 9))
 
     def sent(self, now: float, duration: float) -> None:
         """Note that a packet of ``duration`` seconds leaves now."""

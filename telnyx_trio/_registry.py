@@ -8,9 +8,7 @@ known of it.
 from __future__ import annotations
 
 import hashlib
-import logging
 import secrets
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
@@ -20,13 +18,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from ._errors import CallEnded, InvalidToken, LocalProtocolError, UnknownCall
+from ._errors import CallExists, InvalidToken, LocalProtocolError, UnknownCall
+from ._instant import Instant
 from ._lone_error import unwrap_lone_error
+from ._preparation import Preparation
 
 if TYPE_CHECKING:
     from ._media_stream import MediaStream
-
-logger = logging.getLogger("telnyx_trio.registry")
 
 TOKEN_LIFETIME: Final = 660.0
 """Seconds. A call of ours may ring for 600 s (dial's largest ``timeout_secs``) before its media
@@ -37,69 +35,6 @@ _MAX_USED_TOKENS: Final = 10_000
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True)
-class _Instant:
-    """A moment on the clocks that durations are measured with.
-
-    Trio's clock where there is one, so that tests can turn it; the system's elsewhere.
-    """
-
-    monotonic: float
-    trio_time: float | None
-
-    @classmethod
-    def now(cls) -> _Instant:
-        try:
-            trio_time = trio.current_time()
-        except RuntimeError:
-            trio_time = None
-        return cls(time.monotonic(), trio_time)
-
-    def since(self, earlier: _Instant) -> float:
-        if self.trio_time is not None and earlier.trio_time is not None:
-            return self.trio_time - earlier.trio_time
-        return self.monotonic - earlier.monotonic
-
-
-class _Preparation:
-    """A task that gets something ready for a call, and its result."""
-
-    def __init__(self, prepare: Callable[[], Awaitable[Any]]) -> None:
-        self._prepare = prepare
-        self._scope = trio.CancelScope()
-        self._done = trio.Event()
-        self._result: Any = None
-        self._error: Exception | None = None
-
-    async def run(self) -> None:
-        # Stays unless the task gets to its end: then it was cancelled.
-        self._error = _PreparationCancelled()
-        try:
-            with self._scope:
-                self._result = await self._prepare()
-                self._error = None
-        except Exception as error:
-            logger.warning("preparing a call failed: %r", error)
-            self._error = error
-        finally:
-            self._done.set()
-
-    def cancel(self) -> None:
-        self._scope.cancel()
-
-    async def result(self, call_control_id: str) -> Any:
-        await self._done.wait()
-        if isinstance(self._error, _PreparationCancelled):
-            raise CallEnded(call_control_id)
-        if self._error is not None:
-            raise self._error
-        return self._result
-
-
-class _PreparationCancelled(Exception):
-    pass
 
 
 @dataclass(eq=False)
@@ -131,9 +66,9 @@ class TelnyxCall:
     call_session_id: str | None = None
     client_state: str | None = field(default=None, repr=False)
     _status: str | None = field(default=None, init=False, repr=False)
-    _started: _Instant = field(default_factory=_Instant.now, init=False, repr=False)
-    _ended: _Instant | None = field(default=None, init=False, repr=False)
-    _preparation: _Preparation | None = field(default=None, init=False, repr=False)
+    _started: Instant = field(default_factory=Instant.now, init=False, repr=False)
+    _ended: Instant | None = field(default=None, init=False, repr=False)
+    _preparation: Preparation | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Take the ids that the webhook data names."""
@@ -157,7 +92,7 @@ class TelnyxCall:
     @property
     def call_status(self) -> str | None:
         """``state`` of the newest webhook that had one, such as "answered" or "hangup"."""
-        return self._status
+        return self._status or _text(self.payload.get("state"))
 
     @property
     def duration_seconds(self) -> float | None:
@@ -178,7 +113,7 @@ class TelnyxCall:
         """Mark the call as ended, once, and cancel its ``prepare``."""
         if self.ended_at is None:
             self.ended_at = _utc_now()
-            self._ended = _Instant.now()
+            self._ended = Instant.now()
         if self._preparation is not None:
             self._preparation.cancel()
 
@@ -230,8 +165,7 @@ class TelnyxCallRegistry:
     tasks live there; leaving cancels them.
 
     Args:
-        token_lifetime: seconds for which a token admits a media socket. The age of a call that was
-            created outside of Trio is not checked.
+        token_lifetime: seconds for which a token admits a media socket.
     """
 
     def __init__(self, *, token_lifetime: float = TOKEN_LIFETIME) -> None:
@@ -254,14 +188,14 @@ class TelnyxCallRegistry:
         exc_type: type[BaseException] | None,
         exc: BaseException | None,
         traceback: TracebackType | None,
-    ) -> None:
+    ) -> bool | None:
         assert self._nursery is not None
         assert self._nursery_manager is not None
         manager = self._nursery_manager
         self._nursery.cancel_scope.cancel()
         self._nursery = self._nursery_manager = None
         with unwrap_lone_error():
-            await manager.__aexit__(exc_type, exc, traceback)
+            return await manager.__aexit__(exc_type, exc, traceback)
 
     def create(
         self,
@@ -272,13 +206,16 @@ class TelnyxCallRegistry:
         """Register a call, and start ``prepare`` as a task of the registry.
 
         A second time for the same id it returns the call that is there, updated with the webhook
-        data, and does not run ``prepare`` again: webhooks may come twice.
+        data; ``prepare`` runs unless one was started for the call before: webhooks may come twice.
 
         Raises:
-            LocalProtocolError: ``prepare`` is given and the registry is not entered.
+            LocalProtocolError: ``prepare`` is given and the registry is not entered. Nothing was
+                registered.
         """
         call = self._calls.get(call_control_id)
         if call is not None:
+            if prepare is not None and call._preparation is None:
+                self.start_prepare(call, prepare)
             if webhook_data is not None:
                 call.update(webhook_data)
             return call
@@ -292,12 +229,18 @@ class TelnyxCallRegistry:
     def start_prepare(self, call: TelnyxCall, prepare: Callable[[], Awaitable[Any]]) -> None:
         """Start a task that gets something ready for a call; see ``TelnyxCall.await_prepare``.
 
+        For a call that has ended it does not run.
+
         Raises:
-            LocalProtocolError: the registry is not entered.
+            LocalProtocolError: the registry is not entered, or the call has such a task already.
         """
         if self._nursery is None:
             raise LocalProtocolError("prepare needs a task: use `async with registry:` around it")
-        call._preparation = _Preparation(prepare)
+        if call._preparation is not None:
+            raise LocalProtocolError("this call has a prepare already")
+        call._preparation = Preparation(prepare)
+        if call.ended_at is not None:
+            call._preparation.cancel()
         self._nursery.start_soon(call._preparation.run)
 
     def expect(self, client_state: str) -> TelnyxCall:
@@ -307,7 +250,15 @@ class TelnyxCallRegistry:
         return call
 
     def identify(self, call: TelnyxCall, call_control_id: str) -> None:
-        """Give an expected call the id that Telnyx has named for it."""
+        """Give a call the id that Telnyx has named for it, in place of the one it had.
+
+        Raises:
+            CallExists: another call is registered under this id. Nothing has changed.
+        """
+        if self._calls.get(call_control_id, call) is not call:
+            raise CallExists(call_control_id)
+        if self._calls.get(call.call_control_id) is call:
+            del self._calls[call.call_control_id]
         call.call_control_id = call_control_id
         self._calls[call_control_id] = call
 
@@ -354,17 +305,15 @@ class TelnyxCallRegistry:
         # Looked up by its hash, a token can't be guessed byte by byte from the time it takes.
         if digest in self._used_tokens:
             raise InvalidToken("used")
-        call = self._by_token.pop(digest, None)
+        call = self._by_token.get(digest)
         if call is None:
             raise InvalidToken("wrong")
+        if Instant.now().since(call._started) > self._token_lifetime:
+            raise InvalidToken("expired")
+        del self._by_token[digest]
         self._used_tokens[digest] = None
         if len(self._used_tokens) > _MAX_USED_TOKENS:
             del self._used_tokens[next(iter(self._used_tokens))]
-        now = _Instant.now()
-        created = call._started
-        in_trio = now.trio_time is not None and created.trio_time is not None
-        if in_trio and now.since(created) > self._token_lifetime:
-            raise InvalidToken("expired")
         return call
 
     def remove(self, call_control_id: str) -> TelnyxCall | None:
@@ -401,10 +350,10 @@ def _digest(token: str) -> bytes:
 
 
 def _payload_of(webhook_data: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    found: object = webhook_data
     for key in ("data", "payload"):
-        value = webhook_data.get(key) if webhook_data is not None else None
-        webhook_data = value if isinstance(value, Mapping) else None
-    return webhook_data or {}
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
 
 
 def _text(value: object) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import trio
 
@@ -30,7 +30,7 @@ class RingChannelStatistics:
     dropped: int
 
 
-class RingChannel(trio.abc.ReceiveChannel[T], Generic[T]):
+class RingChannel(trio.abc.ReceiveChannel[T]):
     """The receiving side of a drop-oldest channel; the owner feeds it with ``put``.
 
     Several tasks may receive; each value goes to one of them.
@@ -59,7 +59,8 @@ class RingChannel(trio.abc.ReceiveChannel[T], Generic[T]):
             _, lost_size = self._values.popleft()
             self._size -= lost_size
             self._dropped += 1
-        self._receivers.unpark()
+        if self._receivers:
+            self._receivers.unpark()
 
     def end(self) -> None:
         """Say that no value will follow; receivers get what is buffered, then EndOfChannel."""

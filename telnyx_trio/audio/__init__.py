@@ -19,4 +19,3 @@ from ._l16 import ByteOrderDetector as ByteOrderDetector
 from ._packetize import PacketEncoder as PacketEncoder
 from ._pcm import PcmData as PcmData
 from ._resample import Resampler as Resampler
-from ._wav import InvalidWav as InvalidWav

@@ -8,13 +8,9 @@ import wave
 import numpy as np
 from numpy.typing import NDArray
 
-from .._errors import TelnyxError
+from .._errors import InvalidWav
 
 _HOW_TO_CONVERT = "convert it with: sox input.wav -b 16 -e signed-integer output.wav"
-
-
-class InvalidWav(TelnyxError, ValueError):
-    """A WAV that cannot be read: no WAV at all, cut short, or coded otherwise than 16-bit PCM."""
 
 
 def read_wav(content: bytes) -> tuple[NDArray[np.int16], int, int]:

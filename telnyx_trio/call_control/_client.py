@@ -12,9 +12,8 @@ from urllib.parse import urlsplit
 import httpx
 import trio
 
-from telnyx_trio._errors import CallAlreadyEnded, ConfigurationError
-from telnyx_trio._redact import redact_url
-
+from .._errors import CallAlreadyEnded, ConfigurationError
+from .._redact import redact_url
 from ._commands import (
     Command,
     RejectCause,

@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, get_args
 from urllib.parse import quote
 
-from telnyx_trio._errors import LocalProtocolError, RemoteProtocolError
-from telnyx_trio._redact import cut
-
+from .._errors import LocalProtocolError, RemoteProtocolError
+from .._redact import cut
 from ._stream_options import StreamOptions, check_stream_fields
 
 RejectCause: TypeAlias = Literal[

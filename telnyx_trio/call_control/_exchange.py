@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import httpx
 import trio
 
-from telnyx_trio._errors import CallControlError, CallControlUnreachable
-
+from .._errors import CallControlError, CallControlUnreachable
+from .._http_body import WholeBody
 from ._replies import read_data, read_refusal
 from ._retry import retry_pause
 
@@ -112,7 +112,9 @@ class Exchange:
     ) -> dict[str, Any]:
         try:
             async with self._slots:
-                response = await self._http.request(method, path, json=body)
+                request = self._http.build_request(method, path, json=body)
+                request.stream = WholeBody(request.content)
+                response = await self._http.send(request)
         except _NOT_SENT as error:
             raise CallControlUnreachable(action, request_sent=False) from error
         except _ALL_OF_HTTPX as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from telnyx_trio._errors import CallBusy, CallNoAnswer, CallNotAnswered, CallRejected
+from .._errors import CallBusy, CallNoAnswer, CallNotAnswered, CallRejected
 
 # The spec names some (`types/call_hangup.py` of Telnyx's Python SDK 4.189); the rest are seen in
 # programs that handle Telnyx's webhooks. The set is open: what is not here is CallNotAnswered.

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from telnyx_trio._errors import (
+from .._errors import (
     ApiError,
     AuthenticationFailed,
     CallAlreadyEnded,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from telnyx_trio._errors import (
+from .._errors import (
     CallControlError,
     CallControlRefused,
     CallControlUnreachable,

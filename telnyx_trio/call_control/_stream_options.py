@@ -11,8 +11,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final, Literal, TypeAlias, get_args
 
-from telnyx_trio._errors import LocalProtocolError
-from telnyx_trio._types import (
+from .._errors import LocalProtocolError
+from .._types import (
     TELNYX_DEFAULT_SAMPLE_RATE,
     TELNYX_L16_SAMPLE_RATE,
     TelnyxMediaFormat,

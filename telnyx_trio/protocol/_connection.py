@@ -13,10 +13,9 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-from telnyx_trio._errors import LocalProtocolError, RemoteProtocolError
-from telnyx_trio._redact import cut
-from telnyx_trio._types import Track
-
+from .._errors import LocalProtocolError, RemoteProtocolError
+from .._redact import cut
+from .._types import Track
 from ._messages import (
     Command,
     Connected,

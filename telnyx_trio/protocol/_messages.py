@@ -16,7 +16,7 @@ from typing import TypeAlias
 
 import msgspec
 
-from telnyx_trio._types import TelnyxMediaFormat, Track
+from .._types import TelnyxMediaFormat, Track
 
 
 class Connected(msgspec.Struct, frozen=True):

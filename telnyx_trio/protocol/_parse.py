@@ -19,10 +19,9 @@ from typing import Annotated, Final, TypeAlias
 
 import msgspec
 
-from telnyx_trio._errors import RemoteProtocolError
-from telnyx_trio._redact import cut, describe_size
-from telnyx_trio._types import TelnyxMediaFormat, Track
-
+from .._errors import RemoteProtocolError
+from .._redact import cut, describe_size
+from .._types import TelnyxMediaFormat, Track
 from ._messages import (
     Command,
     Connected,

@@ -10,8 +10,7 @@ from binascii import b2a_base64
 
 import msgspec
 
-from telnyx_trio._errors import LocalProtocolError
-
+from .._errors import LocalProtocolError
 from ._messages import (
     Command,
     Connected,

@@ -7,5 +7,8 @@ from ._open import open_app as open_app
 from ._open import open_server as open_server
 from ._open import serve_calls as serve_calls
 from ._server import CallServer as CallServer
-from ._server import MediaRequest as MediaRequest
-from ._server import ServerStatistics as ServerStatistics
+from ._values import Handler as Handler
+from ._values import MediaRequest as MediaRequest
+from ._values import Prepare as Prepare
+from ._values import Screen as Screen
+from ._values import ServerStatistics as ServerStatistics

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
 
 from .._types import EVENTS_PATH, MAX_BODY_SIZE_BYTES, MEDIA_PATH
 from .._websocket import AsgiWebSocket
-from ._server import MediaRequest
+from ._values import MediaRequest
 
 if TYPE_CHECKING:
     from ._server import CallServer
 
 HEALTH_PATH: Final = "/healthz"
-
-PEER_HEADER: Final = b"x-telnyx-trio-peer"
-"""Carries the peer's address over the private socket between the listener and this application."""
 
 _BODY_TIMEOUT: Final = 10.0
 """Seconds that a request body may take; Telnyx gives up on a webhook after 2 s."""
@@ -47,11 +45,12 @@ class AsgiApplication:
             if method != "POST":
                 await _respond(send, 405, allow=b"POST")
                 return
-            body = await _read_body(receive)
-            if body is None:
-                await _respond(send, 413)
-                return
-            await _respond(send, await self.server.handle_webhook(scope["headers"], body))
+            body = await _read_body(scope["headers"], receive)
+            if isinstance(body, bytes):
+                status = await self.server.handle_webhook(scope["headers"], body, peer=_peer(scope))
+                await _respond(send, status)
+            elif body is not None:
+                await _respond(send, body)
         elif path == HEALTH_PATH:
             if method not in ("GET", "HEAD"):
                 await _respond(send, 405, allow=b"GET, HEAD")
@@ -77,15 +76,18 @@ def _path(scope: Scope) -> str:
 
 
 def _peer(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == PEER_HEADER:
-            return str(value.decode("latin-1"))
     client = scope.get("client")
     return str(client[0]) if client else "unknown"
 
 
-async def _read_body(receive: Receive) -> bytes | None:
-    """Return the whole body, None if it is too large, too slow, or was broken off."""
+async def _read_body(
+    headers: Iterable[tuple[bytes, bytes]], receive: Receive
+) -> bytes | HTTPStatus | None:
+    """Return the whole body, or the status to refuse it with; None if the peer went away."""
+    for name, value in headers:
+        # Told beforehand, so that nothing of it need be read.
+        if name.lower() == b"content-length" and int(value) > MAX_BODY_SIZE_BYTES:
+            return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     parts: list[bytes] = []
     size = 0
     with trio.move_on_after(_BODY_TIMEOUT):
@@ -96,11 +98,11 @@ async def _read_body(receive: Receive) -> bytes | None:
             part = message.get("body", b"")
             size += len(part)
             if size > MAX_BODY_SIZE_BYTES:
-                return None
+                return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
             parts.append(part)
             if not message.get("more_body", False):
                 return b"".join(parts)
-    return None
+    return HTTPStatus.REQUEST_TIMEOUT
 
 
 async def _respond(send: Send, status: int, *, allow: bytes | None = None) -> None:

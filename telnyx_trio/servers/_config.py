@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
@@ -12,6 +12,7 @@ from .._call import CallOptions
 from .._errors import ConfigurationError
 from .._types import MEDIA_PATH, Encoding, TelnyxMediaFormat, TrackSelection
 from ..call_control import DEFAULT_BASE_URL, SamplingRate, StreamCodec, StreamOptions, StreamTrack
+from ..webhooks import WebhookVerifier
 
 MAX_CALLS: Final = 200
 MEDIA_TIMEOUT: Final = 30.0
@@ -23,16 +24,17 @@ _STREAM_TRACKS: Final[Mapping[TrackSelection, StreamTrack]] = {
     "both": "both_tracks",
 }
 
-_FROM_ENVIRONMENT: Final = {
+_VARIABLES: Final = {
     "api_key": ("TELNYX_API_KEY", "your Telnyx API key (portal, API keys)"),
     "public_key": ("TELNYX_PUBLIC_KEY", "the account's public key (portal, API keys, Public key)"),
-    "public_url": ("NGROK_URL", "the public address that leads to this server, or --public-url"),
+    "public_url": ("NGROK_URL", "the public host that leads to this server"),
+    "connection_id": ("TELNYX_CALL_CONTROL_APP_ID", "the id of your Call Control application"),
+    "phone_number": ("TELNYX_PHONE_NUMBER", "your Telnyx number, in E.164 form"),
+    "base_url": ("TELNYX_BASE_URL", "Telnyx's REST API, with its /v2"),
 }
-_OPTIONAL: Final = {
-    "base_url": "TELNYX_BASE_URL",
-    "connection_id": "TELNYX_CALL_CONTROL_APP_ID",
-    "phone_number": "TELNYX_PHONE_NUMBER",
-}
+"""Where each setting comes from, and what it is."""
+
+_ALWAYS_NEEDED: Final = ("api_key", "public_key", "public_url")
 
 
 @dataclass(frozen=True)
@@ -85,34 +87,26 @@ class ServerConfig:
         Raises:
             ConfigurationError: names every setting that is wrong.
         """
-        problems = []
-        if not self.api_key:
-            problems.append("api_key is empty: set TELNYX_API_KEY")
-        if not self.public_key:
-            problems.append("public_key is empty: set TELNYX_PUBLIC_KEY")
-        if self.public_url is not None:
-            url = normalise_public_url(self.public_url)
-            if url is None:
-                problems.append(
-                    "public_url is no http(s) address: give https://host or http://host:port"
-                )
-            else:
-                object.__setattr__(self, "public_url", url)
-        if self.media_auth not in ("path", "header"):
-            problems.append(f'media_auth must be "path" or "header", not {self.media_auth!r}')
-        if self.max_calls < 1:
-            problems.append(f"max_calls must be 1 or more, not {self.max_calls}")
+        problems = _problems_of(vars(self))
         if problems:
             raise ConfigurationError(problems)
+        if self.public_url is not None:
+            object.__setattr__(self, "public_url", normalise_public_url(self.public_url))
 
     @classmethod
     def from_environment(
-        cls, environment: Mapping[str, str] = os.environ, **overrides: Any
+        cls,
+        environment: Mapping[str, str] = os.environ,
+        *,
+        needed: Collection[str] = (),
+        **overrides: Any,
     ) -> ServerConfig:
         """Read TELNYX_API_KEY, TELNYX_PUBLIC_KEY, NGROK_URL and the optional settings.
 
         Args:
-            environment: where to look.
+            environment: where to look. ``NGROK_URL`` is a host, with or without a scheme; it is
+                reached by https, unless it is this machine.
+            needed: further fields that must be set, such as "phone_number".
             **overrides: fields that are known already; None counts as not known.
 
         Raises:
@@ -120,14 +114,15 @@ class ServerConfig:
         """
         values = {name: value for name, value in overrides.items() if value is not None}
         problems = []
-        for name, (variable, meaning) in _FROM_ENVIRONMENT.items():
-            value = values.setdefault(name, environment.get(variable, "").strip())
-            if not value:
+        for name, (variable, meaning) in _VARIABLES.items():
+            found = environment.get(variable, "").strip()
+            if found and name == "public_url":
+                found = _ngrok_address(found)
+            if found:
+                values.setdefault(name, found)
+            elif name not in values and (name in _ALWAYS_NEEDED or name in needed):
                 problems.append(f"{variable} is not set: it is {meaning}")
-        for name, variable in _OPTIONAL.items():
-            value = environment.get(variable, "").strip()
-            if value:
-                values.setdefault(name, value)
+        problems += _problems_of(values)
         if problems:
             raise ConfigurationError(problems)
         return cls(**values)
@@ -155,6 +150,38 @@ class ServerConfig:
             auth_token=None if in_path or not token else token,
             custom_parameters=self.custom_parameters,
         )
+
+
+def _problems_of(values: Mapping[str, Any]) -> list[str]:
+    """Name what is wrong with the settings that are there."""
+    problems = []
+    for name in ("api_key", "public_key"):
+        if not values.get(name, "-"):
+            problems.append(f"{name} is empty: set {_VARIABLES[name][0]}")
+    public_key = values.get("public_key")
+    if public_key:
+        try:
+            WebhookVerifier(public_key)
+        except ConfigurationError as error:
+            problems += error.problems
+    public_url = values.get("public_url")
+    if public_url is not None and normalise_public_url(public_url) is None:
+        problems.append("public_url is no address: give https://host, or http://host:port")
+    media_auth = values.get("media_auth", "path")
+    if media_auth not in ("path", "header"):
+        problems.append(f'media_auth must be "path" or "header", not {media_auth!r}')
+    max_calls = values.get("max_calls", MAX_CALLS)
+    if max_calls < 1:
+        problems.append(f"max_calls must be 1 or more, not {max_calls}")
+    return problems
+
+
+def _ngrok_address(host: str) -> str:
+    """Return the address of a tunnel: always https, but for this machine itself."""
+    bare = host.partition("://")[2] or host
+    name = urlsplit(f"//{bare}").hostname
+    local = name in ("localhost", "127.0.0.1", "::1") and host.startswith("http://")
+    return host if local else f"https://{bare}"
 
 
 def normalise_public_url(url: str) -> str | None:

@@ -9,7 +9,6 @@ remembered as abandoned, and the server hangs up the call if its webhook comes a
 
 from __future__ import annotations
 
-import logging
 import math
 import secrets
 from collections import OrderedDict
@@ -19,12 +18,16 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from .._call import Call
+from .._call import HANGUP_CAUSE_TIMEOUT, Call
 from .._errors import (
     CallControlError,
+    CallControlRefused,
     CallControlUnreachable,
+    CallEnded,
     CallNoAnswer,
+    CallNotAnswered,
     ConfigurationError,
+    LocalProtocolError,
     MediaTimeout,
 )
 from .._lone_error import unwrap_lone_error
@@ -32,9 +35,10 @@ from ..call_control import encode_client_state, hangup_error
 from ._leg import Leg
 
 if TYPE_CHECKING:
+    from .._websocket import WebSocket
+    from ..call_control import StreamOptions
+    from ..webhooks import CallHangup
     from ._server import CallServer
-
-logger = logging.getLogger("telnyx_trio.server")
 
 LATE_REPLY_TIMEOUT: Final = 5.0
 """Seconds to wait for the id of a call that was begun and is no longer wanted, or whose reply was
@@ -70,30 +74,18 @@ class Dialer:
         """Dial, wait for answer and media, yield the call; see ``CallServer.dial``."""
         server = self._server
         request = self._request(to, from_, connection_id, answer_timeout, fields)
-        client_state = request["client_state"]
-        leg = Leg(server.registry.expect(client_state))
+        leg = Leg(server.registry.expect(request["client_state"]))
         server.add_leg(leg)
-        server.subscribe(leg, client_state=client_state)
-        hangup_is_ours = True
+        call: Call | None = None
         try:
             with leg.scope:
-                with unwrap_lone_error():
-                    await self._place(leg, request)
-                leg.want_media()
-                websocket = None
-                with leg.before_media, trio.move_on_after(answer_timeout):
-                    await leg.answered.wait()
-                if leg.hangup is None and leg.answered.is_set():
-                    with leg.before_media, trio.move_on_after(server.config.media_timeout):
-                        websocket = await leg.wait_media()
-                if websocket is None:
-                    raise self._why_not(leg)
-                hangup_is_ours = False
+                websocket = await self._get_media(leg, request, answer_timeout)
                 async with server.open_call(leg, websocket) as call:
                     yield call
+            if call is None:
+                # The server was stopped.
+                raise CallNotAnswered(leg.info.call_control_id or None)
         finally:
-            if hangup_is_ours and leg.hangup is None and leg.info.call_control_id:
-                await server.hang_up(leg.info.call_control_id)
             server.remove_leg(leg)
 
     def _request(
@@ -115,6 +107,8 @@ class Dialer:
             )
         if problems:
             raise ConfigurationError(problems)
+        if "client_state" in fields:
+            raise LocalProtocolError("dial sets client_state itself: it finds the call by it")
         least, largest = _RING_SECONDS
         return {
             "to": to,
@@ -125,81 +119,124 @@ class Dialer:
             **fields,
         }
 
-    async def _place(self, leg: Leg, request: dict[str, Any]) -> None:
+    async def _get_media(
+        self, leg: Leg, request: dict[str, Any], answer_timeout: float
+    ) -> WebSocket:
+        """Dial, and wait until the call is answered and has its media socket."""
+        server = self._server
+        websocket = None
+        waiting_since = trio.current_time()
+        try:
+            stream = server.config.stream_options(leg.info.token)
+            takes_two_commands = stream.needs_streaming_start("dial")
+            with unwrap_lone_error():
+                await self._place(leg, request, None if takes_two_commands else stream)
+            leg.want_media()
+            with leg.before_media:
+                with trio.move_on_after(answer_timeout):
+                    await leg.answered.wait()
+                waiting_since = trio.current_time()
+                if leg.answered.is_set():
+                    with trio.move_on_after(server.config.media_timeout):
+                        if takes_two_commands:
+                            await server.client.streaming_start(leg.info.call_control_id, stream)
+                        websocket = await leg.wait_media()
+        except BaseException:
+            await server.hang_up(leg)
+            raise
+        if websocket is None:
+            hangup, waited = leg.hangup, trio.current_time() - waiting_since
+            await server.hang_up(leg)
+            with trio.move_on_after(HANGUP_CAUSE_TIMEOUT):
+                await leg.hung_up.wait()
+            raise _why_not(leg, hangup, waited)
+        return websocket
+
+    async def _place(self, leg: Leg, request: dict[str, Any], stream: StreamOptions | None) -> None:
         """Send the dial command and return once the call's id is known, from reply or webhook."""
-        client_state = request["client_state"]
-        failure: list[CallControlError] = []
-        replied = trio.Event()
+        failure: list[Exception] = []
+        known = trio.Event()
+        # Shielded, because a request that was sent can't be taken back: its reply is needed.
+        shielded = trio.CancelScope(shield=True)
 
         async def post() -> None:
-            # Shielded, because a request that was sent can't be taken back: its reply is needed.
-            with reply_scope:
-                try:
-                    reply = await self._server.client.dial(
-                        stream=self._server.config.stream_options(leg.info.token), **request
-                    )
-                except CallControlError as error:
-                    failure.append(error)
-                else:
-                    leg.info.call_session_id = reply.call_session_id or leg.info.call_session_id
-                    self._server.identify(leg, reply.call_control_id, reply.call_leg_id)
-            replied.set()
-
-        async def wait_known() -> None:
-            # The webhook may come before the reply, and instead of it.
-            async with trio.open_nursery() as either:
-                either.start_soon(_cancel_when, leg.identified, either.cancel_scope)
-                either.start_soon(_cancel_when, replied, either.cancel_scope)
-
-        reply_scope = trio.CancelScope(shield=True)
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(post)
             try:
-                await wait_known()
-                if failure and _may_have_been_placed(failure[0]):
+                reply = await self._server.client.dial(stream=stream, **request)
+                leg.identify(reply.call_control_id, reply.call_leg_id, reply.call_session_id)
+            except Exception as error:
+                failure.append(error)
+            known.set()
+
+        async def learn_id() -> None:
+            with shielded:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(post)
+                    # The webhook may come before the reply, and instead of it.
+                    await leg.identified.wait()
+                    known.set()
+
+        self._server.subscribe(leg, client_state=request["client_state"])
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(learn_id)
+            try:
+                await known.wait()
+                if failure and _has_unknown_fate(failure[0]):
                     with trio.move_on_after(LATE_REPLY_TIMEOUT):
                         await leg.identified.wait()
             except trio.Cancelled:
                 with trio.move_on_after(LATE_REPLY_TIMEOUT, shield=True):
-                    await wait_known()
+                    await known.wait()
                 raise
             finally:
+                shielded.cancel()
                 if not leg.identified.is_set() and not _was_refused(failure):
-                    self._abandon(client_state)
-                reply_scope.cancel()
+                    self._abandon(request["client_state"])
         if not leg.identified.is_set():
             raise failure[0]
-        if not self._server.registry.get(leg.info.call_control_id):
-            self._server.identify(leg, leg.info.call_control_id, leg.info.call_leg_id)
+        self._server.identify(leg)
 
     def _abandon(self, client_state: str) -> None:
         self._abandoned[client_state] = None
         if len(self._abandoned) > _MAX_ABANDONED:
             self._abandoned.popitem(last=False)
 
-    def _why_not(self, leg: Leg) -> Exception:
-        call_control_id = leg.info.call_control_id
-        hangup = leg.hangup
+
+def _has_unknown_fate(error: Exception) -> bool:
+    """Whether the call may have been placed although this came of it."""
+    if isinstance(error, CallControlUnreachable):
+        return error.request_sent
+    if isinstance(error, CallControlRefused):
+        return error.status >= 500
+    return isinstance(error, CallControlError)  # taken, but the reply can't be read
+
+
+def _was_refused(failure: list[Exception]) -> bool:
+    return bool(failure) and not _has_unknown_fate(failure[0])
+
+
+def _why_not(leg: Leg, hangup: CallHangup | None, waited: float) -> Exception:
+    """Return the error for a call without media.
+
+    Args:
+        leg: the call, hung up by now.
+        hangup: the hangup webhook, if it came before we hung up.
+        waited: seconds for what did not come.
+    """
+    call_control_id = leg.info.call_control_id
+    last = hangup or leg.hangup
+    causes: dict[str, str | None] = {
+        "hangup_cause": last.hangup_cause if last else None,
+        "hangup_source": last.hangup_source if last else None,
+        "sip_hangup_cause": last.sip_hangup_cause if last else None,
+    }
+    if leg.media_failed is not None:
+        error = MediaTimeout("media socket", waited)
+        error.add_note(f"Telnyx could not reach it: {leg.media_failed.failure_reason}")
+        return error
+    if leg.answered.is_set():
         if hangup is not None:
-            return hangup_error(
-                call_control_id,
-                hangup.hangup_cause,
-                hangup.hangup_source,
-                hangup.sip_hangup_cause,
-            )
-        if not leg.answered.is_set():
-            return CallNoAnswer(call_control_id)
-        return MediaTimeout("media socket", self._server.config.media_timeout)
-
-
-async def _cancel_when(event: trio.Event, scope: trio.CancelScope) -> None:
-    await event.wait()
-    scope.cancel()
-
-
-def _may_have_been_placed(error: CallControlError) -> bool:
-    return isinstance(error, CallControlUnreachable) and error.request_sent
-
-
-def _was_refused(failure: list[CallControlError]) -> bool:
-    return bool(failure) and not _may_have_been_placed(failure[0])
+            return CallEnded(call_control_id, **causes)
+        return MediaTimeout("media socket", waited)
+    if hangup is None:
+        return CallNoAnswer(call_control_id, **causes)
+    return hangup_error(call_control_id, **causes)

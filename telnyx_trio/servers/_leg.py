@@ -1,7 +1,7 @@
 """A leg: one call as a server sees it, from before its media until its end.
 
 Webhooks come by ``deliver``, the media socket by ``offer``; the task that runs the call waits for
-them here. Nothing in this file talks to the network.
+them here. Nothing in this file talks to the network, but to close a socket that nobody wants.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ..webhooks import CallAnswered, CallHangup, StreamingFailed, WebhookEvent
 EARLY_MEDIA_TIMEOUT: Final = 10.0
 """Seconds that a media socket may wait for the call to which it belongs to be known."""
 
+_POLICY_VIOLATION: Final = 1008
 _MAX_WEBHOOKS: Final = 256
 
 
@@ -29,7 +30,8 @@ class Leg:
         webhooks: the call's webhooks, for ``open_call``.
         identified: set once Telnyx's id of the call is known.
         answered: set once the call is answered.
-        hangup: the hangup webhook, once it came.
+        hung_up: set once the hangup webhook came.
+        hangup: that webhook.
         media_failed: the streaming.failed webhook, if it came.
         before_media: a scope that is cancelled when no media will come any more.
         scope: everything that the call is; cancelling it ends the call.
@@ -40,6 +42,7 @@ class Leg:
         self.webhooks: Final[RingChannel[WebhookEvent]] = RingChannel(_MAX_WEBHOOKS)
         self.identified: Final = trio.Event()
         self.answered: Final = trio.Event()
+        self.hung_up: Final = trio.Event()
         self.hangup: CallHangup | None = None
         self.media_failed: StreamingFailed | None = None
         self.before_media: Final = trio.CancelScope()
@@ -49,15 +52,26 @@ class Leg:
         self._wanted = trio.Event()
         self._released = trio.Event()
 
+    def identify(
+        self, call_control_id: str, call_leg_id: str | None, call_session_id: str | None
+    ) -> None:
+        """Take Telnyx's names of the call, as far as they are not known."""
+        info = self.info
+        info.call_control_id = info.call_control_id or call_control_id
+        info.call_leg_id = info.call_leg_id or call_leg_id
+        info.call_session_id = info.call_session_id or call_session_id
+        self.identified.set()
+
     def deliver(self, event: WebhookEvent) -> None:
         """Take one webhook of this call."""
         self.info.update({"data": {"payload": event.payload}})
-        if event.call_control_id is not None:
+        if self.info.call_control_id:
             self.identified.set()
         if isinstance(event, CallAnswered):
             self.answered.set()
         elif isinstance(event, CallHangup):
             self.hangup = event
+            self.hung_up.set()
             self.before_media.cancel()
         elif isinstance(event, StreamingFailed):
             self.media_failed = event
@@ -77,7 +91,7 @@ class Leg:
             if self._wanted.is_set():
                 await self._released.wait()
                 return
-        await websocket.aclose(1008, "no call waits for this media")
+        await websocket.aclose(_POLICY_VIOLATION, "no call waits for this media")
 
     def want_media(self) -> None:
         """Say that the media socket will be used, so that an early one need not give up."""

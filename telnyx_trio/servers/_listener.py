@@ -9,15 +9,24 @@ Why not hypercorn for all: its Trio worker (0.18) writes to sockets inside an un
 that a media peer that stops reading would make its call, and the whole server, uncancellable.
 
 The request's head is read here, up to its blank line, to see where it belongs; then it is put back
-in front of the stream. A request for hypercorn also gets a header with the peer's address and
-``Connection: close``: one connection carries one request, so none slips past this look.
+in front of the stream. hypercorn gets exactly one request of a connection, head and body: no media
+can hide behind it, and no bytes too many, which can bring down hypercorn's worker (seen with 0.18).
+It also gets a header with the peer's address, whose name is a secret of this process, so that
+nobody else can send it. Should media get to hypercorn all the same, the application takes none
+there; should its worker fail, it is started again, and the calls do not notice.
+
+Strangers can open connections and say nothing. Those without media are counted, and beyond a number
+the one that has been there for longest goes: Telnyx says all it has to say at once.
 """
 
 from __future__ import annotations
 
 import logging
+import secrets
 import tempfile
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -26,52 +35,33 @@ import trio
 from hypercorn.config import Config
 
 from .._errors import RemoteProtocolError
-from .._types import MEDIA_PATH
-from .._websocket import open_server_websocket
-from ._asgi import PEER_HEADER, AsgiApplication
-from ._server import MediaRequest
+from .._lone_error import unwrap_lone_error
+from .._types import MAX_BODY_SIZE_BYTES, MEDIA_PATH
+from .._websocket import AsgiWebSocket, open_server_websocket
+from ._asgi import AsgiApplication, Receive, Scope, Send
+from ._request_head import PrefixedStream, RequestHead, receive_head
+from ._values import MediaRequest
 
 if TYPE_CHECKING:
     from ._server import CallServer
 
 logger = logging.getLogger("telnyx_trio.server")
 
-_MAX_HEAD_SIZE_BYTES: Final = 16 * 1024
+MAX_PLAIN_CONNECTIONS: Final = 200
+"""Connections at a time that are not media. Each takes up to three file descriptors, of which a
+process has 1024 unless told otherwise, and calls need theirs."""
+
 _HEAD_TIMEOUT: Final = 10.0
 _REQUEST_TIMEOUT: Final = 30.0
 """Seconds for one plain HTTP request, from head to reply."""
+
+_LINGER_TIMEOUT: Final = 1.0
+"""Seconds to read on after the reply. Closing a socket with unread bytes in it would reset the
+connection, and the peer might never see what it was told."""
+
 _CHUNK_SIZE_BYTES: Final = 16 * 1024
-_MAX_CONNECTIONS: Final = 2_000
-"""Connections at a time that are not media; more wait to be accepted."""
 
-
-class PrefixedStream(trio.abc.Stream):
-    """A stream that first gives back bytes that were read from it already."""
-
-    def __init__(self, head: bytes, stream: trio.abc.Stream) -> None:
-        self._head = head
-        self._stream = stream
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Receive, the head first; otherwise as the stream below."""
-        if self._head:
-            await trio.lowlevel.checkpoint()
-            size = len(self._head) if max_bytes is None else max_bytes
-            data, self._head = self._head[:size], self._head[size:]
-            return data
-        return bytes(await self._stream.receive_some(max_bytes))
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send as the stream below."""
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        """Wait as the stream below."""
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        """Close the stream below."""
-        await self._stream.aclose()
+_REFUSAL: Final = b"HTTP/1.1 %d \r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 
 
 async def open_listeners(host: str, port: int) -> tuple[list[trio.SocketListener], str]:
@@ -97,11 +87,13 @@ async def serve_listeners(
     """Serve a call server at these listeners until ``shutdown`` is set; hypercorn is told last."""
     with tempfile.TemporaryDirectory(prefix="telnyx-trio-") as directory:
         http_path = str(Path(directory, "http"))
+        peer_header = f"x-telnyx-trio-peer-{secrets.token_hex(8)}".encode()
         http_shutdown = trio.Event()
         async with trio.open_nursery() as http_nursery:
-            await http_nursery.start(_serve_http, server, http_path, http_shutdown)
+            application = _PlainApplication(server, peer_header)
+            await http_nursery.start(_serve_http, application, http_path, http_shutdown)
             async with trio.open_nursery() as nursery:
-                connections = _Connections(server, http_path)
+                connections = _Connections(server, http_path, peer_header)
                 await nursery.start(trio.serve_listeners, connections.serve, listeners)
                 task_status.started()
                 await shutdown.wait()
@@ -109,8 +101,25 @@ async def serve_listeners(
             http_shutdown.set()
 
 
+class _PlainApplication:
+    """The application as hypercorn sees it here: peers named by a header, no media."""
+
+    def __init__(self, server: CallServer, peer_header: bytes) -> None:
+        self._application = AsgiApplication(server)
+        self._peer_header = peer_header
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await AsgiWebSocket(scope, receive, send).aclose()
+            return
+        if scope["type"] == "http":
+            peers = [value for name, value in scope["headers"] if name == self._peer_header]
+            scope = {**scope, "client": (peers[0].decode("latin-1"), 0) if peers else None}
+        await self._application(scope, receive, send)
+
+
 async def _serve_http(
-    server: CallServer,
+    application: _PlainApplication,
     path: str,
     shutdown: trio.Event,
     *,
@@ -122,21 +131,27 @@ async def _serve_http(
     config.graceful_timeout = 1.0
     config.keep_alive_timeout = _HEAD_TIMEOUT
     config.include_server_header = False
-    await hypercorn.trio.serve(
-        AsgiApplication(server),  # type: ignore[arg-type]
-        config,
-        shutdown_trigger=shutdown.wait,
-        task_status=task_status,
-    )
+    while not shutdown.is_set():
+        try:
+            await hypercorn.trio.serve(
+                application,  # type: ignore[arg-type]
+                config,
+                shutdown_trigger=shutdown.wait,
+                task_status=task_status,
+            )
+        except Exception:
+            logger.exception("hypercorn failed and is started again")
+        task_status = trio.TASK_STATUS_IGNORED
 
 
 class _Connections:
     """Serves the connections of the public port."""
 
-    def __init__(self, server: CallServer, http_path: str) -> None:
+    def __init__(self, server: CallServer, http_path: str, peer_header: bytes) -> None:
         self._server = server
         self._http_path = http_path
-        self._plain = trio.CapacityLimiter(_MAX_CONNECTIONS)
+        self._peer_header = peer_header
+        self._plain: dict[trio.CancelScope, None] = {}
         # A handshake is CPU work; one at a time lets running calls have their turn in between.
         self._handshakes = trio.CapacityLimiter(1)
 
@@ -145,78 +160,106 @@ class _Connections:
         try:
             async with stream:
                 await self._serve(stream)
-        except (trio.BrokenResourceError, trio.ClosedResourceError, RemoteProtocolError):
-            pass
+        except (trio.BrokenResourceError, trio.ClosedResourceError, RemoteProtocolError) as error:
+            logger.debug("a connection ended: %s", error)
+        except OSError as error:
+            logger.error("a connection could not be served: %s", error)
         except Exception:
             logger.exception("a connection failed")
 
     async def _serve(self, stream: trio.SocketStream) -> None:
         peer = _peer_of(stream)
-        async with AsyncExitStack() as stack:
-            await stack.enter_async_context(self._plain)
-            head = await _read_head(stream)
-            if head is None:
-                return
-            path = _path_of(head)
-            if not _is_media(path):
-                with trio.move_on_after(_REQUEST_TIMEOUT):
-                    await self._relay(stream, head, peer)
-                return
-        await self._serve_media(PrefixedStream(head, stream), path, peer)
+        media_head = None
+        with self._evictable():
+            media_head = await self._serve_plain(stream, peer)
+        if media_head is not None:
+            await self._serve_media(stream, media_head, peer)
 
-    async def _serve_media(self, stream: trio.abc.Stream, path: str, peer: str) -> None:
+    async def _serve_plain(self, stream: trio.SocketStream, peer: str) -> RequestHead | None:
+        """Serve one request; return its head instead if it asks for a media socket."""
+        head = None
+        with trio.move_on_after(_HEAD_TIMEOUT):
+            head = await receive_head(stream)
+        if isinstance(head, HTTPStatus):
+            await stream.send_all(_REFUSAL % head)
+            await _linger(stream)
+            return None
+        if head is None or _is_media(head.path):
+            return head
+        with trio.move_on_after(_REQUEST_TIMEOUT), unwrap_lone_error():
+            await self._relay(stream, head, peer)
+            await _linger(stream)
+        return None
+
+    @contextmanager
+    def _evictable(self) -> Iterator[None]:
+        with trio.CancelScope() as scope:
+            self._plain[scope] = None
+            if len(self._plain) > MAX_PLAIN_CONNECTIONS:
+                oldest = next(iter(self._plain))
+                del self._plain[oldest]
+                oldest.cancel()
+            try:
+                yield
+            finally:
+                self._plain.pop(scope, None)
+
+    async def _serve_media(self, stream: trio.SocketStream, head: RequestHead, peer: str) -> None:
         async with AsyncExitStack() as stack:
             async with self._handshakes:
-                websocket = await stack.enter_async_context(open_server_websocket(stream))
-            request = MediaRequest(path, tuple(websocket.headers), peer)
+                websocket = await stack.enter_async_context(
+                    open_server_websocket(PrefixedStream(head.received, stream))
+                )
+            request = MediaRequest(head.path, tuple(websocket.headers), peer)
             await self._server.handle_media(websocket, request)
 
-    async def _relay(self, stream: trio.SocketStream, head: bytes, peer: str) -> None:
-        request_line, _, rest = head.partition(b"\r\n")
-        added = b"%s: %s\r\nconnection: close\r\n" % (PEER_HEADER, peer.encode())
+    async def _relay(self, stream: trio.SocketStream, head: RequestHead, peer: str) -> None:
+        added = b"connection: close\r\n%s: %s\r\n" % (self._peer_header, peer.encode())
         async with await trio.open_unix_socket(self._http_path) as http:
-            await http.send_all(request_line + b"\r\n" + added + rest)
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(_copy_request, stream, http)
+                nursery.start_soon(_copy_request, stream, http, head, added)
                 await _copy_reply(http, stream)
                 nursery.cancel_scope.cancel()
 
 
-async def _copy_request(source: trio.SocketStream, target: trio.SocketStream) -> None:
-    try:
-        async for data in source:
-            await target.send_all(data)
-        await target.send_eof()
-    except (trio.BrokenResourceError, trio.ClosedResourceError):
-        pass
+async def _copy_request(
+    source: trio.SocketStream, http: trio.SocketStream, head: RequestHead, added: bytes
+) -> None:
+    line, _, rest = head.received.partition(b"\r\n")
+    body_start = head.received.index(b"\r\n\r\n") + 4
+    missing = head.content_length - (len(head.received) - body_start)
+    # hypercorn may reply, and read no more, before the request is complete.
+    with suppress(trio.BrokenResourceError):
+        end = len(rest) + min(missing, 0)
+        await http.send_all(line + b"\r\n" + added + rest[:end])
+    while missing > 0:
+        data = await source.receive_some(min(missing, _CHUNK_SIZE_BYTES))
+        if not data:
+            with suppress(trio.BrokenResourceError):
+                await http.send_eof()
+            return
+        missing -= len(data)
+        with suppress(trio.BrokenResourceError):
+            await http.send_all(data)
 
 
-async def _copy_reply(source: trio.SocketStream, target: trio.SocketStream) -> None:
-    while data := await source.receive_some(_CHUNK_SIZE_BYTES):
+async def _copy_reply(http: trio.SocketStream, target: trio.SocketStream) -> None:
+    while True:
+        try:
+            data = await http.receive_some(_CHUNK_SIZE_BYTES)
+        except trio.BrokenResourceError:
+            return
+        if not data:
+            return
         await target.send_all(data)
 
 
-async def _read_head(stream: trio.SocketStream) -> bytes | None:
-    """Return a request's head and what came with it; None if there is no sound one in time."""
-    head = bytearray()
-    with trio.move_on_after(_HEAD_TIMEOUT):
-        while b"\r\n\r\n" not in head:
-            if len(head) > _MAX_HEAD_SIZE_BYTES:
-                await stream.send_all(
-                    b"HTTP/1.1 431 \r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
-                )
-                return None
-            data = await stream.receive_some(_CHUNK_SIZE_BYTES)
-            if not data:
-                return None
-            head += data
-        return bytes(head)
-    return None
-
-
-def _path_of(head: bytes) -> str:
-    parts = head.partition(b"\r\n")[0].split(b" ")
-    return parts[1].decode("latin-1") if len(parts) == 3 else ""
+async def _linger(stream: trio.SocketStream) -> None:
+    with trio.move_on_after(_LINGER_TIMEOUT), suppress(trio.BrokenResourceError):
+        await stream.send_eof()
+        for _ in range(MAX_BODY_SIZE_BYTES // _CHUNK_SIZE_BYTES):
+            if not await stream.receive_some(_CHUNK_SIZE_BYTES):
+                return
 
 
 def _is_media(path: str) -> bool:

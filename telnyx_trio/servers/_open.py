@@ -15,7 +15,8 @@ from ..call_control import open_client
 from ._asgi import AsgiApplication
 from ._config import ServerConfig
 from ._listener import open_listeners, serve_listeners
-from ._server import CallServer, Handler, Prepare, Screen
+from ._server import CallServer
+from ._values import Handler, Prepare, Screen
 
 
 @asynccontextmanager
@@ -78,8 +79,11 @@ async def open_server(
                     )
                     if listeners:
                         await port_nursery.start(_serve_shielded, server, listeners, shutdown)
-                    yield server
-                    call_nursery.cancel_scope.cancel()
+                    try:
+                        yield server
+                    finally:
+                        server.close()
+                        call_nursery.cancel_scope.cancel()
             finally:
                 shutdown.set()
 

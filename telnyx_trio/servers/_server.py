@@ -10,39 +10,49 @@ the call is done with it.
 
 from __future__ import annotations
 
+import enum
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 from .._call import Call, CallOptions, open_call
-from .._errors import CallControlError, CallEnded, InvalidSignature, InvalidToken, InvalidWebhook
-from .._registry import TelnyxCallRegistry
+from .._errors import (
+    CallAlreadyEnded,
+    CallControlError,
+    InvalidSignature,
+    InvalidToken,
+    InvalidWebhook,
+    LocalProtocolError,
+)
 from .._types import MAX_BODY_SIZE_BYTES, MEDIA_PATH, STREAMING_AUTH_HEADER
-from ..call_control import RejectCause
-from ..webhooks import CallInitiated, Delivery, Inbox, WebhookVerifier, parse_event
+from ..webhooks import (
+    CallHangup,
+    CallInitiated,
+    Delivery,
+    Inbox,
+    WebhookEvent,
+    WebhookVerifier,
+    parse_event,
+)
 from ._dial import Dialer
+from ._inbound import InboundCalls
 from ._leg import Leg
+from ._values import Counters, Handler, Headers, MediaRequest, Prepare, Screen, ServerStatistics
 
 if TYPE_CHECKING:
-    from .._registry import TelnyxCall
+    from .._registry import TelnyxCall, TelnyxCallRegistry
     from .._websocket import WebSocket
-    from ..call_control import TelnyxClient
+    from ..call_control import RejectCause, TelnyxClient
     from ._config import ServerConfig
 
 logger = logging.getLogger("telnyx_trio.server")
 
-Handler: TypeAlias = Callable[[Call], Awaitable[Any]]
-Screen: TypeAlias = Callable[[CallInitiated], Awaitable[RejectCause | None]]
-Prepare: TypeAlias = Callable[[CallInitiated], Awaitable[Any]]
-Headers: TypeAlias = Iterable[tuple[bytes, bytes]]
-
 HANGUP_TIMEOUT: Final = 5.0
+"""Seconds that a hangup or a rejection may take when nothing else can be waited for."""
 
 _HANDSHAKE_TIMEOUT: Final = 10.0
 
@@ -50,48 +60,13 @@ _MAX_ENDED_CALLS: Final = 10_000
 """Ended calls remembered, so that a late copy of their ``call.initiated`` is not answered."""
 
 
-@dataclass(frozen=True)
-class MediaRequest:
-    """What a media socket asked for.
+class _Phase(enum.IntEnum):
+    """The life of a server, always in this order."""
 
-    Attributes:
-        path: of the request, query included; may hold a token.
-        headers: names in lower case.
-        peer: address of who connected, for the log.
-    """
-
-    path: str
-    headers: tuple[tuple[bytes, bytes], ...]
-    peer: str = "unknown"
-
-    def __repr__(self) -> str:
-        return f"<MediaRequest from {self.peer}>"
-
-
-@dataclass(frozen=True)
-class ServerStatistics:
-    """Counters of a call server.
-
-    Attributes:
-        live_calls: calls that ring or are up now.
-        inbound_calls, outbound_calls: calls ever.
-        failed_calls: inbound calls whose handler raised, or that could not be set up.
-        rejected_calls: callers turned away, by ``screen``, ``max_calls`` or a graceful stop.
-        webhooks: genuine webhooks received, duplicates included.
-        duplicate_webhooks: webhooks that had come before.
-        refused_webhooks: webhooks with a bad signature or body.
-        refused_media: media sockets with a bad credential.
-    """
-
-    live_calls: int
-    inbound_calls: int
-    outbound_calls: int
-    failed_calls: int
-    rejected_calls: int
-    webhooks: int
-    duplicate_webhooks: int
-    refused_webhooks: int
-    refused_media: int
+    OPEN = 0
+    DRAINING = 1  # no new calls from outside
+    ENDING = 2  # no new calls at all; the running ones are being ended
+    CLOSED = 3
 
 
 class CallServer:
@@ -102,6 +77,8 @@ class CallServer:
         registry: every call that rings or is up.
         client: Telnyx's REST API.
         url: where it listens, such as "http://127.0.0.1:8000"; None without a listener.
+        nursery: of the inbound calls. Not for your tasks: it is cancelled before you leave.
+        counters: behind ``statistics``.
     """
 
     def __init__(
@@ -120,43 +97,35 @@ class CallServer:
         self.client: Final = client
         self.registry: Final = registry
         self.url: Final = url
-        self._nursery = nursery
-        self._handler = handler
-        self._screen = screen
-        self._prepare = prepare
+        self.nursery: Final = nursery
+        self.counters: Final = Counters()
+        self._phase = _Phase.OPEN
         self._verifier = WebhookVerifier(config.public_key)
         self._inbox = Inbox()
         self._legs: dict[TelnyxCall, Leg] = {}
         self._ended_ids: OrderedDict[str, None] = OrderedDict()
         self._no_legs = trio.Event()
-        # One at a time: between two checks or handshakes of a burst, running calls get their turn.
-        self._admission = trio.CapacityLimiter(1)
-        self._draining = False
+        # One at a time: between two checks of a burst, running calls get their turn.
+        self._signature_checks = trio.CapacityLimiter(1)
         self._dialer = Dialer(self)
-        self._inbound = self._outbound = self._failed = self._rejected = 0
-        self._webhooks = self._duplicates = self._refused_webhooks = self._refused_media = 0
+        self._inbound = InboundCalls(self, handler, screen, prepare) if handler else None
 
     def __repr__(self) -> str:
         return f"<CallServer {self.url or 'without a listener'}, {len(self._legs)} calls>"
 
     @property
     def is_draining(self) -> bool:
-        """Whether a graceful stop is under way."""
-        return self._draining
+        """Whether the server stops, or has stopped."""
+        return self._phase is not _Phase.OPEN
+
+    @property
+    def is_full(self) -> bool:
+        """Whether ``max_calls`` calls are ringing or up."""
+        return len(self._legs) >= self.config.max_calls
 
     def statistics(self) -> ServerStatistics:
         """Return the counters as they stand."""
-        return ServerStatistics(
-            live_calls=len(self._legs),
-            inbound_calls=self._inbound,
-            outbound_calls=self._outbound,
-            failed_calls=self._failed,
-            rejected_calls=self._rejected,
-            webhooks=self._webhooks,
-            duplicate_webhooks=self._duplicates,
-            refused_webhooks=self._refused_webhooks,
-            refused_media=self._refused_media,
-        )
+        return self.counters.statistics(len(self._legs))
 
     async def stop(self, drain_timeout: float | None = None) -> None:
         """Take no more calls, and wait for the running ones; after a while hang up on them.
@@ -168,13 +137,26 @@ class CallServer:
 
         Blocks: until no call is left.  Cancelled: running calls go on; no new ones are taken.
         """
-        self._draining = True
+        self._advance(_Phase.DRAINING)
         timeout = self.config.drain_timeout if drain_timeout is None else drain_timeout
         with trio.move_on_after(timeout):
             await self._wait_no_legs()
+        self.end_calls()
+        await self._wait_no_legs()
+
+    def end_calls(self) -> None:
+        """Cancel every call; each is hung up on. No new one begins."""
+        self._advance(_Phase.ENDING)
         for leg in self._legs.values():
             leg.scope.cancel()
-        await self._wait_no_legs()
+
+    def close(self) -> None:
+        """Cancel every call. From now on nothing begins, as the nursery may be gone at any time."""
+        self.end_calls()
+        self._advance(_Phase.CLOSED)
+
+    def _advance(self, phase: _Phase) -> None:
+        self._phase = max(self._phase, phase)
 
     async def _wait_no_legs(self) -> None:
         while self._legs:
@@ -184,98 +166,108 @@ class CallServer:
 
     # Webhooks.
 
-    async def handle_webhook(self, headers: Headers, body: bytes) -> int:
+    async def handle_webhook(self, headers: Headers, body: bytes, *, peer: str = "unknown") -> int:
         """Verify one webhook and act on it, in tasks of the server.
 
         Args:
             headers: of the request; names in any case.
             body: raw, as signed.
+            peer: address of who sent it, for the log.
 
         Returns:
-            The HTTP status to answer with: 200, 400 (no event), 403 (not from Telnyx), 413.
+            The HTTP status to answer with: 200, 400 (no event), 403 (not from Telnyx), 413 (body
+            over 1 MiB), 503 (the server is closed).
         """
         if len(body) > MAX_BODY_SIZE_BYTES:
-            self._refused_webhooks += 1
+            self.counters.refused_webhooks += 1
             await trio.lowlevel.checkpoint()
             return 413
-        async with self._admission:
+        async with self._signature_checks:
             try:
                 self._verifier.verify(headers, body, now=time.time())
                 event = parse_event(body)
-            except InvalidSignature as error:
-                self._refused_webhooks += 1
-                logger.warning("webhook refused: %s", error)
-                return 403
-            except InvalidWebhook as error:
-                self._refused_webhooks += 1
-                logger.warning("webhook refused: %s", error)
-                return 400
-        self._webhooks += 1
+            except (InvalidSignature, InvalidWebhook) as error:
+                self.counters.refused_webhooks += 1
+                logger.warning("webhook from %s refused: %s", peer, error)
+                return 403 if isinstance(error, InvalidSignature) else 400
+        self.counters.webhooks += 1
         delivery = self._inbox.deliver(event)
         if delivery is Delivery.DUPLICATE:
-            self._duplicates += 1
-        elif delivery is Delivery.UNCLAIMED and isinstance(event, CallInitiated):
-            self._handle_new_call(event)
+            self.counters.duplicate_webhooks += 1
+        elif delivery is Delivery.UNCLAIMED:
+            if self._phase is _Phase.CLOSED:
+                return 503
+            self._handle_stray(event)
         return 200
 
-    def _handle_new_call(self, event: CallInitiated) -> None:
+    def _handle_stray(self, event: WebhookEvent) -> None:
+        """Act on an event of a call that we do not have."""
         call_control_id = event.call_control_id
         if not call_control_id or call_control_id in self._ended_ids:
             return
-        if event.direction != "incoming":
-            if self._dialer.is_abandoned(event.client_state):
-                self._nursery.start_soon(self.hang_up, call_control_id)
-            return
-        if self._handler is None:
-            return
-        self._inbound += 1
-        webhook_data = {"data": {"event_type": event.event_type, "payload": event.payload}}
-        info = self.registry.create(call_control_id, webhook_data)
-        leg = Leg(info)
-        self.add_leg(leg)
-        for early in self._inbox.subscribe(
-            leg.deliver, call_control_id=call_control_id, call_leg_id=event.call_leg_id
-        ):
-            leg.deliver(early)
-        self._nursery.start_soon(self._run_inbound, leg, event, self._handler)
+        if self._dialer.is_abandoned(event.client_state):
+            self.note_over(call_control_id)
+            if not isinstance(event, CallHangup):
+                self.nursery.start_soon(self._hang_up_id, call_control_id)
+        elif isinstance(event, CallInitiated) and event.direction == "incoming" and self._inbound:
+            self._inbound.take(event)
 
-    # Legs.
+    # Legs; for the two that make calls.
 
     def add_leg(self, leg: Leg) -> None:
-        """Note that a call begins."""
+        """Note that a call begins, and have its webhooks handed to it.
+
+        Raises:
+            LocalProtocolError: the server has stopped.
+        """
+        if self._phase >= _Phase.ENDING and not leg.info.call_control_id:
+            self.registry.discard(leg.info)
+            raise LocalProtocolError("the server has stopped")
         self._legs[leg.info] = leg
+        if leg.info.call_control_id:
+            self.identify(leg)
 
     def subscribe(self, leg: Leg, *, client_state: str) -> None:
-        """Have the webhooks of a call without an id handed to its leg."""
-        self._outbound += 1
+        """Have the webhooks of a call without an id handed to it."""
+        self.counters.outbound_calls += 1
         for early in self._inbox.subscribe(leg.deliver, client_state=client_state):
             leg.deliver(early)
 
-    def identify(self, leg: Leg, call_control_id: str, call_leg_id: str | None) -> None:
-        """Note Telnyx's id of a call that was dialled."""
-        self.registry.identify(leg.info, call_control_id)
-        leg.info.call_leg_id = leg.info.call_leg_id or call_leg_id
+    def identify(self, leg: Leg) -> None:
+        """Note that a call's id is known."""
+        info = leg.info
+        self.registry.identify(info, info.call_control_id)
         for early in self._inbox.subscribe(
-            leg.deliver, call_control_id=call_control_id, call_leg_id=call_leg_id
+            leg.deliver, call_control_id=info.call_control_id, call_leg_id=info.call_leg_id
         ):
             leg.deliver(early)
-        leg.identified.set()
 
     def remove_leg(self, leg: Leg) -> None:
         """Note that a call is over, and that late webhooks of it mean nothing."""
         leg.release()
         self._inbox.unsubscribe(leg.deliver)
         self.registry.discard(leg.info)
-        del self._legs[leg.info]
+        self._legs.pop(leg.info, None)
         if leg.info.call_control_id:
-            self._ended_ids[leg.info.call_control_id] = None
-            if len(self._ended_ids) > _MAX_ENDED_CALLS:
-                self._ended_ids.popitem(last=False)
+            self.note_over(leg.info.call_control_id)
         if not self._legs:
             self._no_legs.set()
 
-    async def hang_up(self, call_control_id: str) -> None:
-        """Hang up by REST, shielded, within 5 s; what goes wrong is logged."""
+    def note_over(self, call_control_id: str) -> None:
+        """Note that further webhooks of this call mean nothing."""
+        self._ended_ids[call_control_id] = None
+        if len(self._ended_ids) > _MAX_ENDED_CALLS:
+            self._ended_ids.popitem(last=False)
+
+    async def hang_up(self, leg: Leg) -> None:
+        """Hang up a call that has no ``Call`` to do it, if it has an id and is not over.
+
+        Blocks: at most 5 s, shielded. What goes wrong is logged.
+        """
+        if leg.hangup is None and leg.info.call_control_id:
+            await self._hang_up_id(leg.info.call_control_id)
+
+    async def _hang_up_id(self, call_control_id: str) -> None:
         with trio.move_on_after(HANGUP_TIMEOUT, shield=True) as scope:
             try:
                 await self.client.hangup(call_control_id)
@@ -283,6 +275,21 @@ class CallServer:
                 logger.error("call %s: could not hang up: %s", call_control_id, error)
         if scope.cancelled_caught:
             logger.error("call %s: hanging up got no answer", call_control_id)
+
+    async def reject(self, call_control_id: str, cause: RejectCause) -> None:
+        """Turn a caller away; if Telnyx does not take that, hang up.
+
+        Blocks: at most 5 s for each, shielded. What goes wrong is logged.
+        """
+        with trio.move_on_after(HANGUP_TIMEOUT, shield=True):
+            try:
+                await self.client.reject(call_control_id, cause)
+                return
+            except CallAlreadyEnded:
+                return
+            except CallControlError as error:
+                logger.error("call %s: could not reject: %s", call_control_id, error)
+        await self._hang_up_id(call_control_id)
 
     def open_call(self, leg: Leg, websocket: WebSocket) -> AbstractAsyncContextManager[Call]:
         """Open the call of a leg over its media socket: ``open_call`` with all that is known."""
@@ -296,88 +303,6 @@ class CallServer:
             **options,
         )
 
-    # Inbound calls.
-
-    async def _run_inbound(self, leg: Leg, event: CallInitiated, handler: Handler) -> None:
-        call_control_id = leg.info.call_control_id
-        try:
-            with leg.scope:
-                await self._carry_inbound(leg, event, handler)
-        except CallEnded:
-            logger.debug("call %s: ended while it was in use", call_control_id)
-        except Exception:
-            # A call that fails ends alone.
-            self._failed += 1
-            logger.exception("call %s failed", call_control_id)
-        finally:
-            self.remove_leg(leg)
-
-    async def _carry_inbound(self, leg: Leg, event: CallInitiated, handler: Handler) -> None:
-        call_control_id = leg.info.call_control_id
-        hangup_is_ours = False
-        try:
-            websocket: WebSocket | None = None
-            with leg.before_media:
-                cause = await self._cause_to_reject(event)
-                if cause is not None:
-                    self._rejected += 1
-                    await self.client.reject(call_control_id, cause)
-                    return
-                hangup_is_ours = True
-                if self._prepare is not None:
-                    await self._prepare_call(leg, event, self._prepare)
-                await self._answer(leg)
-                with trio.move_on_after(self.config.media_timeout):
-                    websocket = await leg.wait_media()
-            if websocket is None:
-                self._log_missing_media(leg)
-                return
-            hangup_is_ours = False
-            async with self.open_call(leg, websocket) as call:
-                await handler(call)
-        finally:
-            if hangup_is_ours and leg.hangup is None:
-                await self.hang_up(call_control_id)
-
-    async def _cause_to_reject(self, event: CallInitiated) -> RejectCause | None:
-        if self._draining or len(self._legs) > self.config.max_calls:
-            return "USER_BUSY"
-        return None if self._screen is None else await self._screen(event)
-
-    async def _prepare_call(self, leg: Leg, event: CallInitiated, prepare: Prepare) -> None:
-        self.registry.start_prepare(leg.info, lambda: prepare(event))
-        await leg.info.await_prepare()
-
-    async def _answer(self, leg: Leg) -> None:
-        call_control_id = leg.info.call_control_id
-        stream = self.config.stream_options(leg.info.token)
-        # The same command_id for the same call: a second answer, should there be one, is ignored.
-        command_id = f"answer-{leg.info.call_leg_id or call_control_id}"
-        # Answer has no field for the rate that L16 needs, whichever way it goes.
-        if stream.stream_codec != "L16" and not stream.needs_streaming_start("answer"):
-            await self.client.answer(call_control_id, stream=stream, command_id=command_id)
-            return
-        await self.client.answer(call_control_id, command_id=command_id)
-        await leg.answered.wait()
-        await self.client.streaming_start(call_control_id, stream)
-
-    def _log_missing_media(self, leg: Leg) -> None:
-        call_control_id = leg.info.call_control_id
-        if leg.hangup is not None:
-            logger.info("call %s: hung up before media (%s)", call_control_id, leg.hangup)
-            return
-        self._failed += 1
-        if leg.media_failed is not None:
-            reason = f"Telnyx could not reach it: {leg.media_failed.failure_reason}"
-        else:
-            reason = f"none within {self.config.media_timeout:g} s"
-        logger.error(
-            "call %s has no media socket (%s); is %s the public address of this server?",
-            call_control_id,
-            reason,
-            self.config.public_url,
-        )
-
     # Media sockets.
 
     async def handle_media(self, websocket: WebSocket, request: MediaRequest) -> None:
@@ -386,17 +311,17 @@ class CallServer:
         Blocks: until the call is done with the socket.
         Cancelled: the socket is closed, which its call sees as lost.
         """
-        async with self._admission:
-            leg = await self._admit(request)
-            if leg is not None:
-                with trio.move_on_after(_HANDSHAKE_TIMEOUT):
-                    await websocket.accept()
-        if leg is None:
-            self._refused_media += 1
-            await websocket.aclose()
-            return
         try:
-            await leg.offer(websocket)
+            leg = await self._admit(request)
+            if leg is None:
+                self.counters.refused_media += 1
+                return
+            with trio.move_on_after(_HANDSHAKE_TIMEOUT) as scope:
+                await websocket.accept()
+            if not scope.cancelled_caught:
+                await leg.offer(websocket)
+        except trio.BrokenResourceError:
+            logger.info("media socket from %s went away in its handshake", request.peer)
         finally:
             await websocket.aclose()
 
@@ -404,6 +329,7 @@ class CallServer:
         credential = self._credential(request)
         if credential is None:
             logger.warning("media socket from %s refused: no token", request.peer)
+            await trio.lowlevel.checkpoint()
             return None
         try:
             info = await self.registry.claim(credential)
@@ -443,15 +369,17 @@ class CallServer:
             to: E.164 number or SIP URI; a list rings all of them.
             from_: E.164 number to show; None is the config's ``phone_number``.
             connection_id: Call Control application; None is the config's.
-            answer_timeout: seconds to ring and to get media.
-            **fields: further fields of Telnyx's dial command.
+            answer_timeout: seconds to ring; Telnyx takes 5 to 600, and a shorter time is ours.
+            **fields: further fields of Telnyx's dial command, but no ``client_state``.
 
         Raises:
             CallBusy, CallNoAnswer, CallRejected, CallNotAnswered: nobody to talk to; with the
-                hangup cause.
-            MediaTimeout: answered, but no media came.
+                hangup cause. CallNotAnswered also when ``stop`` ended it.
+            CallEnded: answered, and hung up before there was media.
+            MediaTimeout: answered, but no media came; a note tells why, if Telnyx did.
             CallControlError: Telnyx refused the call, or could not be reached.
             ConfigurationError: a number or the application is given nowhere.
+            LocalProtocolError: a field is not for you to set, or the server has stopped.
         Cancelled: whatever was begun is hung up, also when Telnyx has not answered the request yet:
         its answer, or the call's first webhook, is waited for up to 5 s, and a webhook that comes
         even later is answered with a hangup.

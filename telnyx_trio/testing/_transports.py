@@ -11,6 +11,7 @@ import httpx
 import trio
 
 from .._errors import RemoteProtocolError
+from .._http_body import WholeBody
 from .._websocket import CLOSE_TIMEOUT, WebSocket, WebSocketRejected, open_client_websocket
 from ._memory_websocket import MemoryWebSocket, memory_websocket_pair
 
@@ -79,7 +80,9 @@ class _SocketLink:
 
     async def post_webhook(self, url: str, headers: Headers, body: bytes) -> int | None:
         try:
-            response = await self._client.post(url, headers=headers, content=body)
+            request = self._client.build_request("POST", url, headers=headers, content=body)
+            request.stream = WholeBody(body)
+            response = await self._client.send(request)
         except (httpx.HTTPError, httpx.InvalidURL):
             return None
         return response.status_code

@@ -22,8 +22,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, TypeAlias
 
-from telnyx_trio._errors import CallExists
-
+from .._errors import CallExists
 from ._events import CallInitiated, WebhookEvent
 
 Sink: TypeAlias = Callable[[WebhookEvent], None]

@@ -10,9 +10,8 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from telnyx_trio._errors import InvalidWebhook
-from telnyx_trio._redact import cut, redact_url
-
+from .._errors import InvalidWebhook
+from .._redact import cut, redact_url
 from ._events import (
     CallAnswered,
     CallBridged,

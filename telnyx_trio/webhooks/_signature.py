@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 from cryptography.exceptions import InvalidSignature as _WrongSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from telnyx_trio._errors import ConfigurationError, InvalidSignature
+from .._errors import ConfigurationError, InvalidSignature
 
 Headers: TypeAlias = Mapping[str, str] | Iterable[tuple[bytes | str, bytes | str]]
 """Headers as any server has them: a mapping, or pairs as ASGI, h11 and trio-websocket give them."""

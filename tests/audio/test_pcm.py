@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from audio.audio_signals import noise, rms, sinad_db, tone
 
-from telnyx_trio.audio import InvalidWav, PcmData
+from telnyx_trio import InvalidWav
+from telnyx_trio.audio import PcmData
 
 
 class AudioFormat(str, enum.Enum):  # noqa: UP042  # getstream's is of this older kind

@@ -6,8 +6,9 @@ import wave
 
 import pytest
 
+from telnyx_trio import InvalidWav
 from telnyx_trio._errors import TelnyxError
-from telnyx_trio.audio._wav import InvalidWav, read_wav, wav_bytes
+from telnyx_trio.audio._wav import read_wav, wav_bytes
 
 
 def wav_of(width: int, channels: int = 1) -> bytes:

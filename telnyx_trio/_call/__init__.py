@@ -1,0 +1,10 @@
+"""One call, one scope: ``open_call`` owns everything that a live call needs and ends it."""
+
+from ._call import Call as Call
+from ._call import CallEvent as CallEvent
+from ._ending import CallOutcome as CallOutcome
+from ._ending import EndReason as EndReason
+from ._open import HANGUP_CAUSE_TIMEOUT as HANGUP_CAUSE_TIMEOUT
+from ._open import TEARDOWN_TIMEOUT as TEARDOWN_TIMEOUT
+from ._open import CallOptions as CallOptions
+from ._open import open_call as open_call

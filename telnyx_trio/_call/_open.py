@@ -1,0 +1,405 @@
+"""Opening a call: the nursery, the cancel scope, and the way out.
+
+How it works. Two nurseries, one inside the other::
+
+    library nursery   one task, shielded: media stream, event pumps, maximum duration
+      └─ call.nursery   the body of `async with`, and the user's own tasks
+
+Whatever ends the call is noted once, in its ``Ending``. When it was not the body that ended it, the
+media stream is closed, so that ``received`` runs dry and ``send`` raises; the body gets
+``end_grace`` seconds to finish what it writes down, and then its scope is cancelled.
+
+Leaving the body, by whatever road, ends the user's tasks first. The library's tasks do not see a
+cancellation from outside: so no task of the user meets a closed stream before it was told to go,
+and the send loop is not cut off inside a message while the call lives. Then, shielded and bounded,
+the socket is closed and the leg is hung up, side by side.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
+
+import trio
+
+from .._dtmf import DtmfMerger
+from .._errors import MediaTimeout, RemoteProtocolError
+from .._events import DtmfReceived
+from .._lone_error import unwrap_lone_error
+from .._media_stream import MediaStream, StreamEnd
+from .._registry import TelnyxCall, TelnyxCallRegistry
+from .._ring_channel import RingChannel
+from .._types import TelnyxMediaFormat, TrackSelection, WireByteOrder
+from .._websocket import WebSocket, as_websocket
+from ..webhooks import CallDtmfReceived, CallHangup, WebhookEvent
+from ._call import Call
+from ._ending import Ending, EndReason
+from ._hold import Hold, Holding
+
+if TYPE_CHECKING:
+    from ..call_control import TelnyxClient
+
+logger = logging.getLogger("telnyx_trio.call")
+
+MAX_DURATION: Final = 14_400.0
+"""Seconds; the longest that Telnyx lets a call last (``time_limit_secs`` of dial)."""
+
+END_GRACE: Final = 10.0
+TEARDOWN_TIMEOUT: Final = 5.0
+
+HANGUP_CAUSE_TIMEOUT: Final = 1.0
+"""Seconds to wait for the ``call.hangup`` webhook, which names the cause, once the call is over."""
+
+_POLICY_VIOLATION: Final = 1008
+"""Close code of RFC 6455 section 7.4.1 for a peer that is not who it should be."""
+
+_STREAM_OPTIONS: Final = (
+    "track",
+    "send_format",
+    "byteorder",
+    "lead",
+    "start_timeout",
+    "silence_timeout",
+)
+
+
+_LOST: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
+_ENDS_OF_MEDIA: Final = (*_LOST, MediaTimeout)
+
+
+class CallOptions(TypedDict, total=False):
+    """How a call is run; all optional.
+
+    Attributes:
+        track: media track to receive: "inbound" (default), "outbound" or "both".
+        send_format: what Telnyx was asked to take from us; PCMU at 8000 Hz by default.
+        byteorder: of L16 on the wire: "auto" (default), "little" or "big".
+        lead: seconds that sent audio runs ahead of real time, 0.4 by default.
+        start_timeout: seconds until ``start`` must have come, 10 by default.
+        silence_timeout: seconds without any media message that end the call, 30 by default.
+        max_duration: seconds after which we hang up, 14400 by default.
+        end_grace: seconds that the body has once the call has ended under it, 10 by default; at 0
+            it is cancelled at once.
+        teardown_timeout: seconds that closing and hanging up may take, 5 by default.
+    """
+
+    track: TrackSelection
+    send_format: TelnyxMediaFormat
+    byteorder: WireByteOrder
+    lead: float
+    start_timeout: float
+    silence_timeout: float
+    max_duration: float
+    end_grace: float
+    teardown_timeout: float
+
+
+class _Run:
+    """The library's part of one call: its tasks and its teardown."""
+
+    def __init__(
+        self,
+        websocket: WebSocket,
+        info: TelnyxCall | None,
+        client: TelnyxClient | None,
+        webhooks: RingChannel[WebhookEvent] | None,
+        answered: trio.Event | None,
+        options: CallOptions,
+    ) -> None:
+        stream_options: dict[str, Any] = {
+            name: value for name, value in options.items() if name in _STREAM_OPTIONS
+        }
+        self._websocket = websocket
+        self._webhooks = webhooks
+        self._answered = answered
+        self._end_grace = options.get("end_grace", END_GRACE)
+        self._max_duration = options.get("max_duration", MAX_DURATION)
+        self._teardown_timeout = options.get("teardown_timeout", TEARDOWN_TIMEOUT)
+        self._stream = MediaStream(websocket, answered=answered, **stream_options)
+        self._hold = Hold(client)
+        self._dtmf = DtmfMerger()
+        self._scope = trio.CancelScope(shield=True)
+        self._nursery: trio.Nursery
+        self._info = info
+        self._start_error: Exception | None = None
+        self._entered = trio.Event()
+        self._stream_done = trio.Event()
+        self.ending = Ending()
+        self.call = Call(self._stream, self.ending, self._hold)
+
+    @property
+    def _call_control_id(self) -> str:
+        return self._info.call_control_id if self._info is not None else ""
+
+    # Before the body.
+
+    async def carry(self) -> None:
+        """Run the media stream and all that attends to it, until the scope is cancelled."""
+        with self._scope, unwrap_lone_error():
+            async with trio.open_nursery() as self._nursery:
+                self._nursery.start_soon(self._close_at_end)
+                self._nursery.start_soon(self._pump_stream_events)
+                if self._webhooks is not None:
+                    self._nursery.start_soon(self._pump_webhooks, self._webhooks)
+                self._nursery.start_soon(self._limit_body)
+                self._nursery.start_soon(self._limit_duration)
+                await self._run_stream()
+
+    async def wait_started(self) -> None:
+        """Wait for ``start``.
+
+        Raises:
+            CallEnded: the call ended before.
+            Exception: what else ended the stream.
+        """
+        try:
+            await self._stream.wait_started()
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            await self.ending.began.wait()
+            error = self._start_error or self.ending.error(self._call_control_id)
+            raise error from None
+        self.ending.started_at = trio.current_time()
+        if self._answered is not None:
+            # Its webhook may be late or lost, but media starts with the answer.
+            self._answered.set()
+
+    async def identify(self, registry: TelnyxCallRegistry | None) -> TelnyxCall:
+        """Find out which call this is, and make sure that it is the one expected, if any.
+
+        Raises:
+            UnknownCall: the registry does not know it.
+            RemoteProtocolError: it is not the one expected.
+        """
+        await trio.lowlevel.checkpoint()
+        start = self._stream.start
+        assert start is not None
+        call_control_id = start.call_control_id or ""
+        info = self._info
+        if info is None:
+            # Mind that an empty registry is false.
+            if registry is not None:
+                info = registry.require(call_control_id)
+            else:
+                info = TelnyxCall(call_control_id)
+        agrees = info.agrees_with(
+            call_control_id=start.call_control_id,
+            call_session_id=start.call_session_id,
+            client_state=start.client_state,
+        )
+        if agrees is False:
+            with trio.move_on_after(self._teardown_timeout):
+                await self._websocket.aclose(_POLICY_VIOLATION, "media of another call")
+            raise RemoteProtocolError("the media is of another call", event="start")
+        info.telnyx_stream = self._stream
+        self._info = self.call.info = info
+        return info
+
+    def enter_body(self) -> None:
+        """Let the deadlines of the body begin."""
+        self._entered.set()
+
+    def leave_body(self, reason: EndReason) -> None:
+        """Note why the body was left, unless that was because the stream had ended.
+
+        The body sees that end earlier than the task that runs the stream, which closes the socket
+        first and then tells; ``tear_down`` waits for it.
+        """
+        if reason is EndReason.CANCELLED or self._stream.is_connected:
+            self.ending.begin("us", reason)
+
+    # Tasks.
+
+    async def _run_stream(self) -> None:
+        try:
+            end = await self._stream.run()
+        except Exception as error:
+            self._note_stream_error(error)
+            if self._stream.has_started and not isinstance(error, _ENDS_OF_MEDIA):
+                raise
+            self._start_error = None if isinstance(error, _LOST) else error
+        else:
+            if end is StreamEnd.STOPPED:
+                self.ending.begin("them", EndReason.STREAM_STOPPED)
+        finally:
+            self._stream_done.set()
+
+    def _note_stream_error(self, error: Exception) -> None:
+        if isinstance(error, trio.BrokenResourceError):
+            logger.info("call %s: %s", self._call_control_id, error)
+            self.ending.begin("them", EndReason.CONNECTION_LOST)
+        elif isinstance(error, MediaTimeout):
+            logger.warning("call %s: %s", self._call_control_id, error)
+            self.ending.begin("them", EndReason.SILENCE)
+        else:
+            self.ending.begin("us", EndReason.ERROR)
+
+    async def _close_at_end(self) -> None:
+        await self.ending.began.wait()
+        await self._stream.close()
+
+    async def _limit_body(self) -> None:
+        await self._entered.wait()
+        await self.ending.began.wait()
+        self.call.nursery.cancel_scope.deadline = trio.current_time() + self._end_grace
+
+    async def _limit_duration(self) -> None:
+        await self._entered.wait()
+        await trio.sleep(self._max_duration)
+        self.ending.begin("us", EndReason.MAX_DURATION)
+        # At once: the body may take its time to finish, but not the call.
+        await self._hold.let_go(self._call_control_id)
+
+    async def _pump_stream_events(self) -> None:
+        try:
+            async for event in self._stream.events:
+                if isinstance(event, DtmfReceived) and not self._dtmf.media(
+                    event.digit, event.occurred_at, trio.current_time()
+                ):
+                    continue
+                self.call.events.put(event)
+            self._dtmf.media_open = False
+            self._put_due_digits()
+            if self._webhooks is not None:
+                with trio.move_on_after(HANGUP_CAUSE_TIMEOUT):
+                    await self.ending.hangup_known.wait()
+        finally:
+            self.call.events.end()
+
+    async def _pump_webhooks(self, webhooks: RingChannel[WebhookEvent]) -> None:
+        async for event in webhooks:
+            if isinstance(event, CallDtmfReceived) and event.digit:
+                self._dtmf.webhook(event.digit, event.occurred_at, trio.current_time())
+                self._nursery.start_soon(self._put_digit_in_time)
+                continue
+            self.call.events.put(event)
+            if isinstance(event, CallHangup):
+                self._hold.note_over()
+                self.ending.note_hangup(event, is_ours=self._is_ours(event))
+
+    def _is_ours(self, hangup: CallHangup) -> bool:
+        """Whether it was this side that hung up, as it does on leaving."""
+        is_incoming = self._info is not None and self._info.payload.get("direction") == "incoming"
+        return hangup.hangup_source == ("callee" if is_incoming else "caller")
+
+    async def _put_digit_in_time(self) -> None:
+        deadline = self._dtmf.next_deadline()
+        if deadline is not None:
+            await trio.sleep_until(deadline)
+        self._put_due_digits()
+
+    def _put_due_digits(self) -> None:
+        for press in self._dtmf.due(trio.current_time()):
+            self.call.events.put(DtmfReceived(press.digit, press.occurred_at, "webhook"))
+
+    # The way out.
+
+    async def tear_down(self, reason: EndReason) -> None:
+        """Close the socket and hang up, then end the library's tasks.
+
+        Args:
+            reason: why the body was left, should nobody have ended the call before.
+        """
+        is_hurried = trio.current_effective_deadline() <= trio.current_time()
+        try:
+            with trio.move_on_after(self._teardown_timeout, shield=True) as scope:
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._hold.let_go, self._call_control_id)
+                    if is_hurried:
+                        # Cancelled, the stream does not wait for the peer.
+                        self._scope.cancel()
+                    else:
+                        nursery.start_soon(self._stream.close)
+                        nursery.start_soon(self._stream_done.wait)
+            self.ending.begin("us", reason)
+            if scope.cancelled_caught:
+                logger.warning(
+                    "call %s: not hung up within %g s",
+                    self._call_control_id,
+                    self._teardown_timeout,
+                )
+            if not is_hurried and self._expects_cause():
+                # Shielded, because a Cancelled from here would take the place of the body's error.
+                with trio.move_on_after(HANGUP_CAUSE_TIMEOUT, shield=True):
+                    await self.ending.hangup_known.wait()
+        finally:
+            self._scope.cancel()
+
+    def _expects_cause(self) -> bool:
+        if self._webhooks is None or self._hold.holding is Holding.HANDED_OVER:
+            return False
+        return self._hold.holding is Holding.OVER or self.ending.is_theirs
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(trio.Cancelled)[1] is None
+    return isinstance(error, trio.Cancelled)
+
+
+@asynccontextmanager
+async def open_call(
+    websocket: object,
+    *,
+    registry: TelnyxCallRegistry | None = None,
+    info: TelnyxCall | None = None,
+    client: TelnyxClient | None = None,
+    webhooks: RingChannel[WebhookEvent] | None = None,
+    answered: trio.Event | None = None,
+    **options: Unpack[CallOptions],
+) -> AsyncIterator[Call]:
+    """Run one call over a media socket, for as long as the body of ``async with`` runs.
+
+    The body starts when ``start`` has come. When the call ends under it, ``received`` runs dry,
+    ``send`` raises, and ``end_grace`` seconds later the body is cancelled, quietly. Leaving the
+    body closes the socket, hangs up (given a ``client``, unless detached), and ends the entry in
+    the registry; all of it within ``teardown_timeout``, also when cancelled.
+
+    Args:
+        websocket: as for ``MediaStream``.
+        registry: where the call is looked up by the id in ``start``, and removed on leaving.
+        info: the call's entry, if known: what ``start`` says must agree with it.
+        client: hangs up, and carries ``call.command``.
+        webhooks: the call's webhooks, as a server hands them out.
+        answered: set when the call is answered, for a socket that may open while it rings.
+        **options: see ``CallOptions``.
+
+    Raises:
+        MediaTimeout: ``start`` did not come in time.
+        CallEnded: the call ended before ``start``.
+        RemoteProtocolError: ``start`` is for another call than ``info``. The socket is closed with
+            code 1008 and the expected call hung up, as its token is used up.
+        UnknownCall: ``registry`` is given without ``info`` and does not know the call.
+        UnsupportedEncoding: Telnyx sends a codec that we do not speak.
+        TypeError: ``websocket`` is nothing that a MediaStream can use.
+        Exception: what the body or a task in ``call.nursery`` raised: as itself if it is alone,
+            else in an ExceptionGroup.
+    Cancelled: the body is cancelled; then as on any leaving, without waiting for who is gone.
+    """
+    run = _Run(as_websocket(websocket), info, client, webhooks, answered, options)
+    call = run.call
+    reason = EndReason.LEFT
+    try:
+        with unwrap_lone_error():
+            async with trio.open_nursery() as library:
+                try:
+                    async with trio.open_nursery() as call.nursery:
+                        library.start_soon(run.carry)
+                        await run.wait_started()
+                        info = await run.identify(registry)
+                        run.enter_body()
+                        yield call
+                        call.nursery.cancel_scope.cancel()
+                    run.leave_body(reason)
+                except BaseException as error:
+                    reason = EndReason.CANCELLED if _is_cancelled(error) else EndReason.ERROR
+                    run.leave_body(reason)
+                    raise
+                finally:
+                    await run.tear_down(reason)
+    finally:
+        if info is not None:
+            info.end()
+            if registry is not None:
+                registry.discard(info)

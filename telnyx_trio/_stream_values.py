@@ -1,0 +1,96 @@
+"""What is told of a media stream as a whole: how it ended, and its counters."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from math import inf
+
+import trio
+
+from ._outbox import Outbox
+from ._playout import Playout
+from ._receiver import Receiver
+from ._types import ByteOrder
+
+
+class StreamEnd(enum.Enum):
+    """How ``MediaStream.run`` came to a normal end."""
+
+    STOPPED = "stopped"
+    """Telnyx sent ``stop``: the call ended, or streaming was stopped."""
+    CLOSED = "closed"
+    """``close`` was called."""
+
+
+@dataclass(frozen=True)
+class MediaStreamStatistics:
+    """Counters of one media stream, from its start to now.
+
+    Attributes:
+        messages_received: WebSocket messages, of whatever kind.
+        packets_received: media messages of the tracks asked for, duplicates and late ones excluded.
+        packets_sent: media messages sent, each of 20 ms.
+        late: media messages that came after their place had been given up.
+        duplicates: media messages that came again.
+        missing: media messages that never came in time.
+        malformed: messages that could not be read.
+        refused: messages that were out of place, such as a second ``start``.
+        audio_dropped: received packets that nobody read in time.
+        events_dropped: events that nobody read in time.
+        audio_buffered: seconds of received audio that wait to be read.
+        audio_queued: seconds of audio given to ``send_audio`` that are not converted yet.
+        playout_ahead: seconds of sent audio that Telnyx has yet to play.
+        receive_byteorder: order in which L16 is read; None for other codecs, or not known yet.
+        receive_byteorder_locked: whether that is final.
+        send_byteorder: order in which L16 is sent; None for other codecs.
+    """
+
+    messages_received: int
+    packets_received: int
+    packets_sent: int
+    late: int
+    duplicates: int
+    missing: int
+    malformed: int
+    refused: int
+    audio_dropped: int
+    events_dropped: int
+    audio_buffered: float
+    audio_queued: float
+    playout_ahead: float
+    receive_byteorder: ByteOrder | None
+    receive_byteorder_locked: bool
+    send_byteorder: ByteOrder | None
+
+
+def take_statistics(receiver: Receiver, outbox: Outbox, playout: Playout) -> MediaStreamStatistics:
+    """Read the counters of a stream's parts as they stand."""
+    counters = receiver.connection.counters
+    tracks = [track.statistics() for track in receiver.audio_tracks.values()]
+    return MediaStreamStatistics(
+        messages_received=receiver.messages,
+        packets_received=receiver.packets,
+        packets_sent=outbox.packets_sent,
+        late=counters.late,
+        duplicates=counters.duplicates,
+        missing=counters.missing,
+        malformed=counters.malformed,
+        refused=counters.refused,
+        audio_dropped=sum(track.dropped for track in tracks),
+        events_dropped=receiver.events.statistics().dropped,
+        audio_buffered=sum(track.buffered_size for track in tracks),
+        audio_queued=outbox.queued,
+        playout_ahead=playout.ahead(_now()),
+        receive_byteorder=receiver.byteorder,
+        receive_byteorder_locked=receiver.byteorder_locked,
+        send_byteorder=outbox.byteorder if outbox.media_format.encoding == "L16" else None,
+    )
+
+
+def _now() -> float:
+    """Return Trio's clock, also where this is read after the run: then nothing plays."""
+    try:
+        return trio.current_time()
+    except RuntimeError:
+        return inf

@@ -1,0 +1,60 @@
+"""The two deadlines of a media stream: ``start`` must come, and media must not cease."""
+
+from __future__ import annotations
+
+from typing import Final, Never
+
+import trio
+
+from ._errors import MediaTimeout
+from ._receiver import Receiver
+from ._websocket import WebSocket
+
+START_TIMEOUT: Final = 10.0
+"""Seconds. Telnyx sends ``start`` right after ``connected`` on a call that is answered."""
+
+SILENCE_TIMEOUT: Final = 30.0
+"""Seconds. Media come 50 times a second also when nobody speaks."""
+
+PING_BEFORE_SILENCE: Final = 5.0
+"""Seconds before the silence deadline at which the peer is pinged."""
+
+
+async def watch_start(started: trio.Event, timeout: float, waited: float) -> None:
+    """Wait for ``start``.
+
+    Args:
+        started: set when it comes.
+        timeout: seconds that it may take.
+        waited: how many of them are over.
+
+    Raises:
+        MediaTimeout: it did not come in time.
+    """
+    with trio.move_on_after(max(0.0, timeout - waited)):
+        await started.wait()
+    if not started.is_set():
+        raise MediaTimeout("start", timeout)
+
+
+async def watch_silence(receiver: Receiver, websocket: WebSocket, timeout: float) -> Never:
+    """Watch that media go on coming; ping a peer that has fallen silent.
+
+    Raises:
+        MediaTimeout: no media message came for ``timeout`` seconds; it tells whether the ping was
+            answered.
+        trio.BrokenResourceError: the ping found the peer gone.
+    """
+    ping_after = max(timeout - PING_BEFORE_SILENCE, timeout / 2)
+    while True:
+        heard_at = receiver.last_media
+        await trio.sleep_until(heard_at + ping_after)
+        if receiver.last_media != heard_at:
+            continue
+        peer_answers = False
+        with trio.move_on_at(heard_at + timeout):
+            await websocket.ping()
+            peer_answers = True
+            await trio.sleep_forever()
+        if receiver.last_media == heard_at:
+            raise MediaTimeout("media", timeout, peer_answers=peer_answers)

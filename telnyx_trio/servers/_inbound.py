@@ -1,0 +1,149 @@
+"""Inbound calls: screened, prepared, answered, handed to the handler; each ends alone."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import trio
+
+from .._errors import CallAlreadyEnded, CallEnded
+from ..webhooks import CallInitiated
+from ._leg import Leg
+from ._values import Handler, Prepare, Screen
+
+if TYPE_CHECKING:
+    from .._websocket import WebSocket
+    from ..call_control import RejectCause, StreamOptions
+    from ._server import CallServer
+
+logger = logging.getLogger("telnyx_trio.server")
+
+
+class InboundCalls:
+    """Takes the calls that come in to one server."""
+
+    def __init__(
+        self,
+        server: CallServer,
+        handler: Handler,
+        screen: Screen | None,
+        prepare: Prepare | None,
+    ) -> None:
+        self._server = server
+        self._handler = handler
+        self._screen = screen
+        self._prepare = prepare
+
+    def take(self, event: CallInitiated) -> None:
+        """Begin a call, or turn it away, in a task of the server."""
+        server = self._server
+        call_control_id = event.call_control_id
+        assert call_control_id is not None
+        server.counters.inbound_calls += 1
+        if server.is_draining or server.is_full:
+            server.counters.rejected_calls += 1
+            server.note_over(call_control_id)
+            server.nursery.start_soon(server.reject, call_control_id, "USER_BUSY")
+            return
+        webhook_data = {"data": {"event_type": event.event_type, "payload": event.payload}}
+        leg = Leg(server.registry.create(call_control_id, webhook_data))
+        leg.identified.set()
+        server.add_leg(leg)
+        server.nursery.start_soon(self._run, leg, event)
+
+    async def _run(self, leg: Leg, event: CallInitiated) -> None:
+        # This is where a call that fails ends alone. Only what is no error, such as a cancellation
+        # of the server, goes on.
+        call_control_id = leg.info.call_control_id
+        try:
+            with leg.scope:
+                await self._carry(leg, event)
+        except* (CallEnded, CallAlreadyEnded):
+            logger.info("call %s: ended while it was in use", call_control_id)
+        except* Exception as group:
+            self._server.counters.failed_calls += 1
+            error = group if len(group.exceptions) > 1 else group.exceptions[0]
+            logger.error("call %s failed", call_control_id, exc_info=error)
+        finally:
+            self._server.remove_leg(leg)
+
+    async def _carry(self, leg: Leg, event: CallInitiated) -> None:
+        try:
+            websocket = await self._get_media(leg, event)
+        except BaseException:
+            await self._server.hang_up(leg)
+            raise
+        if websocket is not None:
+            async with self._server.open_call(leg, websocket) as call:
+                await self._handler(call)
+
+    async def _get_media(self, leg: Leg, event: CallInitiated) -> WebSocket | None:
+        """Answer and wait for the media socket; None if the call is not to be, or is over."""
+        server = self._server
+        cause: RejectCause | None = None
+        with leg.before_media:
+            if self._screen is not None:
+                cause = await self._screen(event)
+            if cause is None:
+                await self._prepare_call(leg, event)
+                websocket = await self._answer(leg)
+                if websocket is not None:
+                    return websocket
+        if cause is None:
+            await server.hang_up(leg)
+            self._log_missing_media(leg)
+        elif leg.hangup is None:
+            server.counters.rejected_calls += 1
+            await server.reject(leg.info.call_control_id, cause)
+        return None
+
+    async def _prepare_call(self, leg: Leg, event: CallInitiated) -> None:
+        prepare = self._prepare
+        if prepare is not None:
+            self._server.registry.start_prepare(leg.info, lambda: prepare(event))
+            await leg.info.await_prepare()
+
+    async def _answer(self, leg: Leg) -> WebSocket | None:
+        """Answer, ask for the media socket, wait for it; None if it does not come in time."""
+        server = self._server
+        call_control_id = leg.info.call_control_id
+        stream = server.config.stream_options(leg.info.token)
+        takes_two_commands = _takes_two_commands(stream)
+        # The same command_id for the same call: a second answer, should there be one, is ignored.
+        command_id = f"answer-{leg.info.call_leg_id or call_control_id}"
+        await server.client.answer(
+            call_control_id, stream=None if takes_two_commands else stream, command_id=command_id
+        )
+        with trio.move_on_after(server.config.media_timeout):
+            if takes_two_commands:
+                # Before that, streaming_start is refused (error 90034).
+                await leg.answered.wait()
+                await server.client.streaming_start(call_control_id, stream)
+            # The webhook may be late or lost; a caller's leg is up when Telnyx took the command.
+            leg.answered.set()
+            return await leg.wait_media()
+        return None
+
+    def _log_missing_media(self, leg: Leg) -> None:
+        server = self._server
+        call_control_id = leg.info.call_control_id
+        if leg.hangup is not None and leg.media_failed is None:
+            logger.info("call %s: hung up before media (%s)", call_control_id, leg.hangup)
+            return
+        server.counters.failed_calls += 1
+        if leg.media_failed is not None:
+            reason = f"Telnyx could not reach it: {leg.media_failed.failure_reason}"
+        else:
+            reason = f"none within {server.config.media_timeout:g} s"
+        logger.error(
+            "call %s has no media socket (%s); is %s the public address of this server?",
+            call_control_id,
+            reason,
+            server.config.public_url,
+        )
+
+
+def _takes_two_commands(stream: StreamOptions) -> bool:
+    # Answer has no field for the rate that L16 needs, whichever way it goes.
+    return stream.stream_codec == "L16" or stream.needs_streaming_start("answer")

@@ -1,0 +1,241 @@
+"""README and docs: every Python block runs, every link leads somewhere.
+
+Each Python block stands under an HTML comment, ``<!-- runs: HOW -->``. How a block is run is one of
+the runners at the end of this file.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import httpx
+import numpy as np
+import pytest
+import trio
+
+from telnyx_trio import PcmData
+from telnyx_trio.testing import Carrier, MemoryWebSocket, Phone, memory_websocket_pair, open_carrier
+
+ROOT = Path(__file__).parent.parent
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("**/*.md"))]
+
+_BLOCK = re.compile(
+    r"(?:^<!-- runs: (?P<how>[^>]+) -->\n)?^```python\n(?P<code>.*?)^```$", re.M | re.S
+)
+_LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
+
+
+@dataclass(frozen=True)
+class Block:
+    """One Python block of a document; its code keeps the document's line numbers."""
+
+    where: str
+    how: str | None
+    code: str
+
+
+Runner: TypeAlias = Callable[[Block, Path], Awaitable[None]]
+
+
+def _blocks() -> Iterator[Block]:
+    for path in DOCUMENTS:
+        text = path.read_text()
+        for match in _BLOCK.finditer(text):
+            line = text.count("\n", 0, match.start("code"))
+            where = f"{path.relative_to(ROOT)}:{line + 1}"
+            yield Block(where, match["how"], "\n" * line + match["code"])
+
+
+BLOCKS = list(_blocks())
+
+
+def test_every_block_is_found() -> None:
+    """No fence that opens Python is missed by the pattern that finds the blocks."""
+    fences = sum(len(re.findall(r"^\s*```\s*py", path.read_text(), re.M)) for path in DOCUMENTS)
+    assert fences == len(BLOCKS) > 0
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.where)
+async def test_block_runs(block: Block, tmp_path: Path) -> None:
+    """A Python block does what it is there to show, for real."""
+    assert block.how is not None, f"{block.where} has no comment that says how it runs"
+    await RUNNERS[block.how](block, tmp_path)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    """What a document links to in this repository is there."""
+    targets = [match["target"] for match in _LINK.finditer(path.read_text())]
+    local = [target for target in targets if "://" not in target and not target.startswith("#")]
+    missing = [name for name in local if not (path.parent / name.partition("#")[0]).exists()]
+    assert missing == []
+
+
+async def _run_by_itself(block: Block, _: Path) -> None:
+    exec(compile(block.code, block.where, "exec"), {"__name__": "document"})
+
+
+async def _run_as_a_test(block: Block, _: Path) -> None:
+    names: dict[str, Any] = {"__name__": "document"}
+    exec(compile(block.code, block.where, "exec"), names)
+    tests = [value for name, value in names.items() if name.startswith("test_")]
+    assert tests
+    for test in tests:
+        await test()
+
+
+async def _run_on_a_media_socket(block: Block, _: Path) -> None:
+    """Run top-level awaits with ``websocket``, on which Telnyx sends one packet, then ``stop``."""
+    telnyx, websocket = memory_websocket_pair()
+    names: dict[str, Any] = {"__name__": "document", "websocket": websocket}
+    code = compile(block.code, block.where, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    with trio.fail_after(10):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_stream_as_telnyx, telnyx)
+            running = eval(code, names)
+            assert inspect.isawaitable(running)
+            await running
+    stream = names["stream"] if "stream" in names else names["call"].stream
+    assert stream.statistics().packets_received == 1
+
+
+async def _stream_as_telnyx(websocket: MemoryWebSocket) -> None:
+    await websocket.wait_accepted()
+    payload = b64encode(b"\xff" * 160).decode()
+    start = {"call_control_id": "v2:abc123", "media_format": {"encoding": "PCMU"}}
+    for message in (
+        {"event": "connected", "version": "1.0.0"},
+        {"event": "start", "stream_id": "s", "start": start},
+        {"event": "media", "stream_id": "s", "media": {"track": "inbound", "payload": payload}},
+        {"event": "stop", "stream_id": "s"},
+    ):
+        await websocket.send_text(json.dumps(message))
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _tone(frequency: float, duration: float) -> PcmData:
+    times = np.arange(round(16000 * duration)) / 16000
+    samples = (8000 * np.sin(2 * np.pi * frequency * times)).astype(np.int16)
+    return PcmData(sample_rate=16000, format="s16", samples=samples)
+
+
+def _loudness(samples: np.ndarray[Any, Any], frequency: float, rate: int) -> float:
+    """Return the part of a tone in a recording, its amplitude if it lasted all the time."""
+    times = np.arange(samples.size) / rate
+    return float(2 * abs(np.mean(samples * np.exp(-2j * np.pi * frequency * times))))
+
+
+class _Program:
+    """A block as a program of its own, with the settings that lead it to a carrier."""
+
+    def __init__(self, block: Block, folder: Path, carrier: Carrier) -> None:
+        port = _free_port()
+        assert "port=8000" in block.code
+        path = folder / "program.py"
+        path.write_text(block.code.replace("port=8000", f"port={port}"))
+        _tone(700, 0.4).write_wav(folder / "greeting.wav")
+        self.url = f"http://127.0.0.1:{port}"
+        self.command = [sys.executable, "-W", "error", str(path)]
+        self.folder = folder
+        self.environment = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "TELNYX_API_KEY": carrier.api_key,
+            "TELNYX_PUBLIC_KEY": carrier.public_key,
+            "TELNYX_BASE_URL": carrier.base_url,
+            "TELNYX_CALL_CONTROL_APP_ID": carrier.connection_id,
+            "TELNYX_PHONE_NUMBER": "+15551234567",
+            "NGROK_URL": self.url,
+        }
+        carrier.webhook_url = f"{self.url}/telnyx/events"
+
+    async def run(
+        self, *, task_status: trio.TaskStatus[trio.Process] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Run it to its end, or until it is terminated; it must complain of nothing."""
+        run = partial(trio.run_process, self.command, cwd=self.folder, env=self.environment)
+        done: subprocess.CompletedProcess[bytes] = await run(
+            check=False, capture_stderr=True, task_status=task_status
+        )
+        assert done.stderr.decode() == ""
+        assert done.returncode in (0, -signal.SIGTERM)
+
+    async def wait_ready(self) -> None:
+        """Ask the health check until it answers: another process tells in no other way."""
+        async with httpx.AsyncClient(trust_env=False) as client:
+            while True:
+                try:
+                    response = await client.get(f"{self.url}/healthz")
+                except httpx.ConnectError:
+                    await trio.sleep(0.05)
+                else:
+                    assert response.status_code == 200
+                    return
+
+
+async def _wait_delivered(carrier: Carrier, *event_types: str) -> None:
+    missing = set(event_types)
+    while missing:
+        await trio.sleep(0.01)
+        missing -= {delivery.event_type for delivery in carrier.webhook_deliveries}
+
+
+async def _run_answers_a_call(block: Block, folder: Path) -> None:
+    """Call the program: it greets, then echoes what the caller says."""
+    voice = _tone(1100, 0.4)
+    phone = Phone(says=(voice.mono_int16(), voice.sample_rate), speak_at=0.2, hang_up_at=1.6)
+    with trio.fail_after(30):
+        async with open_carrier() as carrier, trio.open_nursery() as nursery:
+            program = _Program(block, folder, carrier)
+            process = await nursery.start(program.run)
+            await program.wait_ready()
+            leg = await carrier.call_in(to="+15551234567", phone=phone)
+            hangup = await leg.wait_ended()
+            await _wait_delivered(carrier, "call.hangup", "streaming.stopped")
+            process.terminate()
+    assert hangup.source == "caller"
+    recording, rate = leg.recording()
+    assert _loudness(recording[1], 700, rate) > 1000
+    assert _loudness(recording[1], 1100, rate) > 1000
+
+
+async def _run_places_a_call(block: Block, folder: Path) -> None:
+    """Let the program call: the callee hears all of the greeting, then the program hangs up."""
+    with trio.fail_after(30):
+        async with open_carrier() as carrier:
+            await _Program(block, folder, carrier).run()
+            [leg] = carrier.legs
+            hangup = await leg.wait_ended()
+    assert hangup.source == "caller"
+    recording, rate = leg.recording()
+    heard = np.flatnonzero(abs(recording[1].astype(int)) > 1000)
+    assert (heard[-1] - heard[0]) / rate == pytest.approx(0.4, abs=0.01)
+
+
+RUNNERS: dict[str, Runner] = {
+    "answers a call": _run_answers_a_call,
+    "as a test": _run_as_a_test,
+    "by itself": _run_by_itself,
+    "on a media socket": _run_on_a_media_socket,
+    "places a call": _run_places_a_call,
+}
+"""How a block can be run, by the words in the comment above it."""

@@ -1,0 +1,117 @@
+"""The playback clock: pure, times passed in."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from telnyx_trio._playout import MAX_MARKS, Playout
+
+PTIME = 0.02
+
+
+def send_all(playout: Playout, n_packets: int, now: float = 0.0) -> list[float]:
+    """Send packets as early as the clock allows; return when each left."""
+    times = []
+    for _ in range(n_packets):
+        now += playout.delay(now, PTIME)
+        playout.sent(now, PTIME)
+        times.append(now)
+    return times
+
+
+def test_lead_leaves_at_once_then_real_time() -> None:
+    """0.4 s of packets at once, then one every 20 ms."""
+    times = send_all(Playout(0.4), 30)
+    assert times[:20] == [0.0] * 20
+    assert times[20:] == pytest.approx([PTIME * (n + 1) for n in range(10)])
+
+
+@pytest.mark.parametrize("lead", [0.0, 0.01, 0.02])
+def test_least_lead_is_just_in_time(lead: float) -> None:
+    """With a lead of a packet or less, packets follow each other without a gap."""
+    times = send_all(Playout(lead), 50)
+    assert times[-1] == pytest.approx(49 * PTIME, abs=PTIME)
+    gaps = [later - earlier for earlier, later in pairwise(times)]
+    assert max(gaps) == pytest.approx(PTIME)
+
+
+def test_late_wake_up_is_caught_up() -> None:
+    """After a stall the packets that are due leave at once, and the clock has not shifted."""
+    playout = Playout(0.4)
+    send_all(playout, 20)
+    times = send_all(playout, 20, now=0.3)
+    assert times[:15] == [0.3] * 15
+    assert times[15:] == pytest.approx([0.32, 0.34, 0.36, 0.38, 0.40])
+
+
+def test_stall_longer_than_the_lead_starts_afresh() -> None:
+    """What Telnyx could not play is not made up for: the lead counts from now."""
+    playout = Playout(0.4)
+    send_all(playout, 20)
+    assert send_all(playout, 21, now=5.0) == pytest.approx([5.0] * 20 + [5.02])
+
+
+def test_no_drift_over_five_minutes() -> None:
+    """15,000 packets end where the absolute clock says."""
+    assert send_all(Playout(0.4), 15_000)[-1] == pytest.approx(15_000 * PTIME - 0.4, abs=1e-3)
+
+
+def test_ahead_counts_down() -> None:
+    """What is left to play shrinks with time, never below nothing."""
+    playout = Playout(0.4)
+    playout.sent(10.0, 0.1)
+    assert [playout.ahead(t) for t in (10.0, 10.06, 11.0)] == pytest.approx([0.1, 0.04, 0.0])
+
+
+def test_clear_frees_the_lead() -> None:
+    """After a clear nothing is left to play, so that packets leave at once again."""
+    playout = Playout(0.4)
+    send_all(playout, 20)
+    playout.clear(0.1)
+    assert playout.ahead(0.1) == 0
+    assert send_all(playout, 20, now=0.1) == [0.1] * 20
+
+
+def test_marks_tell_played_from_cleared() -> None:
+    """Marks under way at a clear come back as cleared, those sent after it as played."""
+    playout = Playout()
+    playout.mark_sent("played")
+    assert playout.mark_returned("played") is False
+    playout.mark_sent("a")
+    playout.mark_sent("b")
+    playout.clear(0.0)
+    playout.mark_sent("after")
+    assert [playout.mark_returned(name) for name in ("a", "b", "after")] == [True, True, False]
+
+
+def test_equal_names_come_back_in_order() -> None:
+    """Of two marks of one name the first is the one sent first."""
+    playout = Playout()
+    playout.mark_sent("turn")
+    playout.clear(0.0)
+    playout.mark_sent("turn")
+    assert [playout.mark_returned("turn"), playout.mark_returned("turn")] == [True, False]
+
+
+def test_unknown_mark_counts_as_played() -> None:
+    """A name that was never sent."""
+    assert Playout().mark_returned("who") is False
+
+
+def test_marks_are_bounded() -> None:
+    """Marks that never come back are forgotten, the oldest first."""
+    playout = Playout()
+    for n in range(MAX_MARKS + 1):
+        playout.mark_sent(str(n))
+    playout.clear(0.0)
+    assert playout.mark_returned("0") is False
+    assert playout.mark_returned("1") is True
+
+
+@pytest.mark.parametrize("lead", [-0.1, float("nan")])
+def test_impossible_lead_is_refused(lead: float) -> None:
+    """Less than nothing, or no number."""
+    with pytest.raises(ValueError, match="lead"):
+        Playout(lead)
