@@ -26,7 +26,7 @@ from stream_peer import (
 
 from telnyx_trio._errors import LocalProtocolError, MediaTimeout, UnsupportedEncoding
 from telnyx_trio._events import MarkReturned
-from telnyx_trio._media_stream import MediaStream, StreamEnd
+from telnyx_trio._media_stream import BYTEORDER_PATIENCE, MediaStream, StreamEnd
 from telnyx_trio._sender import MAX_SEND_QUEUE
 from telnyx_trio._types import ByteOrder, TelnyxMediaFormat, WireByteOrder
 from telnyx_trio._watchdog import SILENCE_TIMEOUT, START_TIMEOUT
@@ -892,7 +892,7 @@ async def test_agent_can_read_until_the_caller_hangs_up() -> None:
     ],
 )
 async def test_sent_byteorder(
-    received: ByteOrder | None, asked: WireByteOrder, sent: ByteOrder
+    received: ByteOrder | None, asked: WireByteOrder, sent: ByteOrder, autojump_clock: Clock
 ) -> None:
     """It follows what is received, else it is little; a fixed order is obeyed. It is reported."""
     l16 = TelnyxMediaFormat("L16", 16000)
@@ -902,12 +902,26 @@ async def test_sent_byteorder(
         if received is not None:
             await peer.send(*[media_text(pcm_to_l16(voice, byteorder=received))] * 12)
         await stream.send_audio(voice)
-        await let_run()
+        await trio.sleep(BYTEORDER_PATIENCE + 0.01)
         assert peer.payloads == [pcm_to_l16(voice, byteorder=sent)]
         statistics = stream.statistics()
         assert statistics.send_byteorder == sent
         assert statistics.receive_byteorder == (received if asked == "auto" else asked)
         assert statistics.receive_byteorder_locked == (received is not None or asked != "auto")
+
+
+async def test_first_l16_waits_a_little_for_a_sign_of_the_order(autojump_clock: Clock) -> None:
+    """Given before anything was heard, it leaves in the order of what is heard within 200 ms."""
+    l16 = TelnyxMediaFormat("L16", 16000)
+    faint = pcm_of((4 * np.sin(np.arange(320) / 8)).round().astype(np.int16), 16000)
+    async with running_stream(started=False, send_format=l16) as (stream, peer):
+        await peer.send(start_text("L16", 16000))
+        await stream.send_audio(faint)
+        await trio.sleep(BYTEORDER_PATIENCE / 2)
+        assert peer.payloads == []
+        await peer.send(media_text(pcm_to_l16(faint, byteorder="big")))
+        await let_run()
+        assert peer.payloads == [pcm_to_l16(faint, byteorder="big")]
 
 
 async def test_l16_is_sent_little_when_another_codec_is_received() -> None:
