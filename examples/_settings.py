@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import signal
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import trio
 
-from telnyx_trio import ConfigurationError, ServerConfig
+from telnyx_trio import CallServer, ConfigurationError, ServerConfig, TelnyxError
 from telnyx_trio.testing import Carrier, open_carrier
 
 SIMULATED_NUMBER = "+15550001111"
@@ -55,7 +57,8 @@ def read_config(
     except ConfigurationError as error:
         problems = [*error.problems, *problems]
     if problems:
-        raise SystemExit("\n".join(["These settings are missing or wrong:", *problems]))
+        hint = "--public-url leads there too, if it is no ngrok tunnel; --simulate needs nothing"
+        raise SystemExit("\n".join(["These settings are missing or wrong:", *problems, hint]))
     return config
 
 
@@ -76,14 +79,56 @@ async def open_simulation() -> AsyncIterator[tuple[Carrier, ServerConfig]]:
         )
 
 
-async def wait_for_signal() -> None:
-    """Wait for Ctrl-C or a request to terminate."""
+@asynccontextmanager
+async def cancelled_by_signals() -> AsyncIterator[trio.CancelScope]:
+    """Cancel the body at Ctrl-C or a request to terminate, however often these come."""
+    async with trio.open_nursery() as nursery:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            scope = trio.CancelScope()
+
+            @nursery.start_soon
+            async def watch() -> None:
+                async for _ in signals:
+                    scope.cancel()
+
+            with scope:
+                yield scope
+            nursery.cancel_scope.cancel()
+
+
+async def stop_at_signal(server: CallServer, scope: trio.CancelScope) -> None:
+    """At the first signal let running calls end, then cancel; at the second cancel at once."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async for _ in signals:
-            return
+        async with trio.open_nursery() as nursery:
+            async for _ in signals:
+                if server.is_draining:
+                    break
+                print("waiting for running calls; once more to hang up on them", flush=True)
+                nursery.start_soon(_stop, server, nursery.cancel_scope)
+            nursery.cancel_scope.cancel()
+        scope.cancel()
 
 
-async def cancel_on_signal(scope: trio.CancelScope) -> None:
-    """Cancel a scope at Ctrl-C or a request to terminate, so that what it owns is closed."""
-    await wait_for_signal()
+async def _stop(server: CallServer, scope: trio.CancelScope) -> None:
+    await server.stop()
     scope.cancel()
+
+
+def run(main: Callable[..., Awaitable[int]], *arguments: Any) -> NoReturn:
+    """Run an example and exit with its status; what can't be helped is told in a line."""
+    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        sys.exit(trio.run(main, *arguments))
+    except* (TelnyxError, OSError) as errors:
+        for error in _leaves(errors):
+            print(error, file=sys.stderr)
+    sys.exit(1)
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            yield from _leaves(error)
+        else:
+            yield error

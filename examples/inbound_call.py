@@ -11,17 +11,17 @@ the running calls are over.
 from __future__ import annotations
 
 import argparse
-import logging
-from functools import partial
 
 import trio
 from _settings import (
     SIMULATED_NUMBER,
     SIMULATED_PARTY,
+    cancelled_by_signals,
     make_parser,
     open_simulation,
     read_config,
-    wait_for_signal,
+    run,
+    stop_at_signal,
 )
 
 from telnyx_trio import Call, PcmData, serve_calls
@@ -36,20 +36,24 @@ async def agent(call: Call) -> None:
         await call.send(pcm)
 
 
-async def serve(options: argparse.Namespace) -> None:
+async def serve(options: argparse.Namespace) -> int:
     """Answer calls that Telnyx sends, until Ctrl-C."""
     config = read_config(options, phone_number=options.phone_number)
     async with trio.open_nursery() as nursery:
-        server = await nursery.start(
-            partial(serve_calls, agent, config, shutdown_trigger=wait_for_signal)
-        )
+        server = await nursery.start(serve_calls, agent, config)
+        nursery.start_soon(stop_at_signal, server, nursery.cancel_scope)
         number = config.phone_number or options.phone_number_id or "your number"
         print(f"listening at {server.url}; now call {number}", flush=True)
+    return 0
 
 
-async def simulate() -> None:
+async def simulate() -> int:
     """Answer one call of a simulated caller."""
-    async with open_simulation() as (carrier, config), trio.open_nursery() as nursery:
+    async with (
+        cancelled_by_signals(),
+        open_simulation() as (carrier, config),
+        trio.open_nursery() as nursery,
+    ):
         server = await nursery.start(serve_calls, agent, config)
         carrier.webhook_url = f"{server.url}/telnyx/events"
         caller = Phone(says=CALLER_WAV, speak_at=3, hang_up_at=10)
@@ -58,6 +62,8 @@ async def simulate() -> None:
         print(f"the call ended: {hangup.cause} by {hangup.source}")
         await server.stop()
         nursery.cancel_scope.cancel()
+        return 0
+    return 130
 
 
 if __name__ == "__main__":
@@ -65,6 +71,6 @@ if __name__ == "__main__":
     parser.add_argument("--phone-number", help="the number to call (TELNYX_PHONE_NUMBER)")
     parser.add_argument("--phone-number-id", help="its id at Telnyx; only shown")
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    trio.run(simulate) if arguments.simulate else trio.run(serve, arguments)
+    if arguments.simulate:
+        run(simulate)
+    run(serve, arguments)

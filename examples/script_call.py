@@ -4,43 +4,50 @@ python examples/script_call.py --simulate
 python examples/script_call.py --to +15557654321 --ngrok-url abc.ngrok-free.app [--wav FILE]
 """
 
-import trio
-from _settings import SIMULATED_PARTY, cancel_on_signal, make_parser, open_simulation, read_config
+import argparse
+from contextlib import AsyncExitStack
 
-from telnyx_trio import MarkReturned, PcmData, ServerConfig, open_server
-from telnyx_trio.testing import GREETING_WAV, Carrier
+from _settings import (
+    SIMULATED_PARTY,
+    cancelled_by_signals,
+    make_parser,
+    open_simulation,
+    read_config,
+    run,
+)
+
+from telnyx_trio import MarkReturned, PcmData, open_server
+from telnyx_trio.testing import GREETING_WAV
 
 
-async def play(config: ServerConfig, to: str, wav: str, carrier: Carrier | None = None) -> None:
+async def play(options: argparse.Namespace) -> int:
     """Dial, play, wait until it has been heard; leaving the blocks hangs up and closes all."""
-    async with trio.open_nursery() as nursery, open_server(config) as server:
-        nursery.start_soon(cancel_on_signal, nursery.cancel_scope)
+    async with cancelled_by_signals(), AsyncExitStack() as stack:
+        carrier = None
+        if options.simulate:
+            carrier, config = await stack.enter_async_context(open_simulation())
+        else:
+            missing = [] if options.to else ["--to is not given: it is the number to call"]
+            needed = ("phone_number", "connection_id")
+            config = read_config(options, also_missing=missing, needed=needed)
+        server = await stack.enter_async_context(open_server(config))
         if carrier is not None:
             carrier.webhook_url = f"{server.url}/telnyx/events"
-        async with server.dial(to=to) as call:
+        async with server.dial(to=options.to or SIMULATED_PARTY) as call:
             print("answered", flush=True)
-            await call.send(PcmData.from_wav(wav))
+            await call.send(PcmData.from_wav(options.wav))
             await call.send_mark("end")
             async for event in call.events:
                 if event == MarkReturned("end"):
                     print("heard to the end")
-                    break
-        nursery.cancel_scope.cancel()
-
-
-async def simulate(wav: str) -> None:
-    """Do the same with a simulated carrier."""
-    async with open_simulation() as (carrier, config):
-        await play(config, SIMULATED_PARTY, wav, carrier)
+                    return 0
+        print(f"not heard to the end: {call.outcome}")
+        return 1
+    return 130
 
 
 if __name__ == "__main__":
     parser = make_parser(__doc__ or "")
-    parser.add_argument("--to", default=SIMULATED_PARTY, help="number to call")
+    parser.add_argument("--to", help="number to call, in E.164 form")
     parser.add_argument("--wav", default=str(GREETING_WAV), help="what to play (%(default)s)")
-    arguments = parser.parse_args()
-    if arguments.simulate:
-        trio.run(simulate, arguments.wav)
-    else:
-        needed = ("phone_number", "connection_id")
-        trio.run(play, read_config(arguments, needed=needed), arguments.to, arguments.wav)
+    run(play, parser.parse_args())

@@ -238,8 +238,8 @@ class CallControlUnreachable(CallControlError):
     def __init__(self, action: str, *, request_sent: bool) -> None:
         self.action = action
         self.request_sent = request_sent
-        state = "no answer" if request_sent else "could not connect"
-        super().__init__(f"{action}: {state}; see the cause for details")
+        state = "gave no reply" if request_sent else "could not be reached"
+        super().__init__(f"{action}: Telnyx's REST API {state}")
 
 
 @dataclass(frozen=True)

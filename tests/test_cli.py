@@ -41,14 +41,12 @@ def correlation_of_echo(samples: NDArray[np.float64], sample_rate: int) -> tuple
     """Look for the caller's sentence on the other side; return delay in seconds, correlation."""
     start = round(SPOKEN_AT * sample_rate)
     said = samples[0, start : start + 5 * sample_rate]
-    best = (0.0, 0.0)
-    for delay in range(sample_rate):
-        heard = samples[1, start + delay : start + delay + said.size]
-        norm = np.linalg.norm(said) * np.linalg.norm(heard)
-        correlation = float(said @ heard / norm) if norm else 0.0
-        if correlation > best[1]:
-            best = (delay / sample_rate, correlation)
-    return best
+    heard = samples[1, start : start + 6 * sample_rate]
+    products = np.correlate(heard[: said.size // 2 + sample_rate], said[: said.size // 2], "valid")
+    delay = int(np.argmax(products))
+    found = heard[delay : delay + said.size]
+    norm = float(np.linalg.norm(said) * np.linalg.norm(found))
+    return delay / sample_rate, float(said @ found) / norm
 
 
 VARIANTS: dict[str, tuple[str, ...]] = {
@@ -134,12 +132,13 @@ def test_help_teaches_by_example(arguments: list[str], capsys: pytest.CaptureFix
     assert "examples:\n  telnyx-trio " in capsys.readouterr().out
 
 
-def test_wrong_usage_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
-    """An unknown command is named."""
+@pytest.mark.parametrize("arguments", [["dance"], ["simulator", "--port", "99999"]])
+def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """What is wrong is named."""
     with pytest.raises(SystemExit) as caught:
-        main(["dance"])
+        main(arguments)
     assert caught.value.code == 2
-    assert "dance" in capsys.readouterr().err
+    assert arguments[-1] in capsys.readouterr().err
 
 
 def test_an_occupied_port_is_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:

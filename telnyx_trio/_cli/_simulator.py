@@ -38,7 +38,7 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (%(default)s)")
-    parser.add_argument("--port", type=int, default=9000, help="port; 0 is any (%(default)s)")
+    parser.add_argument("--port", type=_port, default=9000, help="port; 0 is any (%(default)s)")
     parser.add_argument("--webhook-url", metavar="URL", help="where its webhooks go")
     parser.add_argument(
         "--call", metavar="NUMBER", help="call this number once, and say a sentence"
@@ -59,6 +59,13 @@ def add_parser(commands: Any) -> None:
         "--rest-latency", type=float, default=0.0, metavar="SECONDS", help="of each REST reply"
     )
     parser.set_defaults(run=run)
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= 65535:
+        raise argparse.ArgumentTypeError(f"a port is 0 to 65535, not {port}")
+    return port
 
 
 def run(options: argparse.Namespace) -> int:
