@@ -132,16 +132,9 @@ class Outbox:
         """Return what to send now, or in how many seconds to ask again (inf: when more is put)."""
         if self._urgent:
             return self._hand_out(self._urgent.popleft())
-        while not self._ready:
-            if self._queue:
-                self._convert_next(now)
-                continue
-            wait = max(self._flush_at - now, self._playout.ahead(now) - FLUSH_AFTER)
-            # Rounded: a wait too small to move the clock would be asked for again and again.
-            wait = round(wait, 9)
-            if wait > 0:
-                return wait
-            self._flush()
+        wait = self.fill(now)
+        if wait > 0:
+            return wait
         head = self._ready[0]
         if isinstance(head, SendMark):
             self._ready.popleft()
@@ -154,6 +147,24 @@ class Outbox:
         self._playout.sent(now, PTIME)
         self.packets_sent += 1
         return SendMedia(head)
+
+    def fill(self, now: float) -> float:
+        """Have the next packet or mark ready; return 0.0, or in how many seconds one may be.
+
+        ``next`` does so too. It is worth doing first, because the first audio of a rate takes long,
+        a filter being built, and ``next`` paces by the time that it is told.
+        """
+        while not self._ready:
+            if self._queue:
+                self._convert_next(now)
+                continue
+            wait = max(self._flush_at - now, self._playout.ahead(now) - FLUSH_AFTER)
+            # Rounded: a wait too small to move the clock would be asked for again and again.
+            wait = round(wait, 9)
+            if wait > 0:
+                return wait
+            self._flush()
+        return 0.0
 
     def _hand_out(self, message: SendMark | SendClear) -> SendMark | SendClear:
         if isinstance(message, SendMark):

@@ -65,6 +65,8 @@ class TelnyxCall:
     call_leg_id: str | None = None
     call_session_id: str | None = None
     client_state: str | None = field(default=None, repr=False)
+    # Telnyx may name a call otherwise in its webhooks than in its reply to the dial command.
+    _further_ids: set[str] = field(default_factory=set, init=False, repr=False)
     _status: str | None = field(default=None, init=False, repr=False)
     _started: Instant = field(default_factory=Instant.now, init=False, repr=False)
     _ended: Instant | None = field(default=None, init=False, repr=False)
@@ -143,16 +145,19 @@ class TelnyxCall:
             nothing to compare yet.
         """
         pairs = (
-            (self.call_control_id or None, call_control_id),
-            (self.call_session_id, call_session_id),
-            (self.client_state, client_state),
+            ({self.call_control_id, *self._further_ids} - {""}, call_control_id),
+            ({self.call_session_id} - {None}, call_session_id),
+            ({self.client_state} - {None}, client_state),
         )
-        known = [ours == theirs for ours, theirs in pairs if ours and theirs]
+        known = [theirs in ours for ours, theirs in pairs if ours and theirs]
         return all(known) if known else None
 
     def _take_ids(self, payload: Mapping[str, Any]) -> None:
         self._status = _text(payload.get("state")) or self._status
-        self.call_control_id = self.call_control_id or _text(payload.get("call_control_id")) or ""
+        call_control_id = _text(payload.get("call_control_id"))
+        self.call_control_id = self.call_control_id or call_control_id or ""
+        if call_control_id:
+            self._further_ids.add(call_control_id)
         self.call_leg_id = self.call_leg_id or _text(payload.get("call_leg_id"))
         self.call_session_id = self.call_session_id or _text(payload.get("call_session_id"))
         self.client_state = self.client_state or _text(payload.get("client_state"))

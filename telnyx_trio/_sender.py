@@ -93,6 +93,7 @@ class Sender:
         outbox = self._outbox
         while True:
             outbox.byteorder = choose_byteorder()
+            outbox.fill(trio.current_time())
             step = outbox.next(trio.current_time())
             if outbox.queued < MAX_SEND_QUEUE:
                 self.wake_givers()

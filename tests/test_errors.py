@@ -121,11 +121,11 @@ def test_no_other_module_has_errors_of_the_tree() -> None:
         (CallNoAnswer(None), "nobody answered: no call_control_id yet"),
         (
             CallControlUnreachable("dial", request_sent=True),
-            "dial: no answer; see the cause for details",
+            "dial: Telnyx's REST API gave no reply",
         ),
         (
             CallControlUnreachable("dial", request_sent=False),
-            "dial: could not connect; see the cause for details",
+            "dial: Telnyx's REST API could not be reached",
         ),
         (
             CallControlRefused("answer", 422, [ApiError("90034", "Not answered", "answer first")]),

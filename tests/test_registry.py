@@ -495,3 +495,19 @@ async def test_registry_can_be_entered_again_but_not_twice() -> None:
             await registry.__aenter__()
     async with registry:
         pass
+
+
+def test_agrees_with_every_id_that_its_webhooks_named() -> None:
+    """A call that Telnyx names otherwise in a webhook than in its reply is still one call."""
+    call = TelnyxCall("v3:of-the-reply", client_state="aWQ=")
+    call.update({"data": {"payload": {"call_control_id": "v3:of-the-webhook"}}})
+    for call_control_id, expected in (
+        ("v3:of-the-reply", True),
+        ("v3:of-the-webhook", True),
+        ("v3:of-another", False),
+    ):
+        agrees = call.agrees_with(
+            call_control_id=call_control_id, call_session_id=None, client_state="aWQ="
+        )
+        assert agrees is expected
+    assert call.call_control_id == "v3:of-the-reply"
