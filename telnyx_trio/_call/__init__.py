@@ -5,6 +5,5 @@ from ._call import CallEvent as CallEvent
 from ._ending import CallOutcome as CallOutcome
 from ._ending import EndReason as EndReason
 from ._open import HANGUP_CAUSE_TIMEOUT as HANGUP_CAUSE_TIMEOUT
-from ._open import TEARDOWN_TIMEOUT as TEARDOWN_TIMEOUT
-from ._open import CallOptions as CallOptions
 from ._open import open_call as open_call
+from ._options import CallOptions as CallOptions

@@ -63,7 +63,14 @@ class Call:
 
     @property
     def outcome(self) -> CallOutcome | None:
-        """Who ended the call, why, and after how long; None while it lives."""
+        """Who ended the call, why, and after how long; None while it lives.
+
+        Filled in as more is known: whether the far party hung up is told by its webhook, which may
+        come up to a second after the end.
+        """
+        if self.stream.has_started and not self.stream.is_connected:
+            # The stream tells why it ended when its socket is closed; readers know before.
+            self._ending.note_media_ended()
         return self._ending.outcome(handed_over=self._hold.holding is Holding.HANDED_OVER)
 
     def statistics(self) -> MediaStreamStatistics:

@@ -90,6 +90,16 @@ class Ending:
             self._ended_at = trio.current_time()
             self.began.set()
 
+    def note_media_ended(self) -> None:
+        """Note that the media is over; why, is told by ``explain`` if it was not a ``stop``."""
+        self.begin("them", EndReason.STREAM_STOPPED)
+
+    def explain(self, side: Side, reason: EndReason) -> None:
+        """Tell why the media ended; it counts unless the call ended for something else."""
+        if self._reason is EndReason.STREAM_STOPPED:
+            self._side, self._reason = side, reason
+        self.begin(side, reason)
+
     def note_hangup(self, hangup: CallHangup, *, is_ours: bool) -> None:
         """Take the hangup webhook: it ends the call, or tells why it has ended.
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import trio
 
@@ -31,23 +31,17 @@ from .._lone_error import unwrap_lone_error
 from .._media_stream import MediaStream, StreamEnd
 from .._registry import TelnyxCall, TelnyxCallRegistry
 from .._ring_channel import RingChannel
-from .._types import TelnyxMediaFormat, TrackSelection, WireByteOrder
 from .._websocket import WebSocket, as_websocket
 from ..webhooks import CallDtmfReceived, CallHangup, WebhookEvent
 from ._call import Call
 from ._ending import Ending, EndReason
 from ._hold import Hold, Holding
+from ._options import END_GRACE, MAX_DURATION, TEARDOWN_TIMEOUT, CallOptions
 
 if TYPE_CHECKING:
     from ..call_control import TelnyxClient
 
 logger = logging.getLogger("telnyx_trio.call")
-
-MAX_DURATION: Final = 14_400.0
-"""Seconds; the longest that Telnyx lets a call last (``time_limit_secs`` of dial)."""
-
-END_GRACE: Final = 10.0
-TEARDOWN_TIMEOUT: Final = 5.0
 
 HANGUP_CAUSE_TIMEOUT: Final = 1.0
 """Seconds to wait for the ``call.hangup`` webhook, which names the cause, once the call is over."""
@@ -67,33 +61,6 @@ _STREAM_OPTIONS: Final = (
 
 _LOST: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 _ENDS_OF_MEDIA: Final = (*_LOST, MediaTimeout)
-
-
-class CallOptions(TypedDict, total=False):
-    """How a call is run; all optional.
-
-    Attributes:
-        track: media track to receive: "inbound" (default), "outbound" or "both".
-        send_format: what Telnyx was asked to take from us; PCMU at 8000 Hz by default.
-        byteorder: of L16 on the wire: "auto" (default), "little" or "big".
-        lead: seconds that sent audio runs ahead of real time, 0.4 by default.
-        start_timeout: seconds until ``start`` must have come, 10 by default.
-        silence_timeout: seconds without any media message that end the call, 30 by default.
-        max_duration: seconds after which we hang up, 14400 by default.
-        end_grace: seconds that the body has once the call has ended under it, 10 by default; at 0
-            it is cancelled at once.
-        teardown_timeout: seconds that closing and hanging up may take, 5 by default.
-    """
-
-    track: TrackSelection
-    send_format: TelnyxMediaFormat
-    byteorder: WireByteOrder
-    lead: float
-    start_timeout: float
-    silence_timeout: float
-    max_duration: float
-    end_grace: float
-    teardown_timeout: float
 
 
 class _Run:
@@ -221,19 +188,19 @@ class _Run:
             self._start_error = None if isinstance(error, _LOST) else error
         else:
             if end is StreamEnd.STOPPED:
-                self.ending.begin("them", EndReason.STREAM_STOPPED)
+                self.ending.explain("them", EndReason.STREAM_STOPPED)
         finally:
             self._stream_done.set()
 
     def _note_stream_error(self, error: Exception) -> None:
         if isinstance(error, trio.BrokenResourceError):
             logger.info("call %s: %s", self._call_control_id, error)
-            self.ending.begin("them", EndReason.CONNECTION_LOST)
+            self.ending.explain("them", EndReason.CONNECTION_LOST)
         elif isinstance(error, MediaTimeout):
             logger.warning("call %s: %s", self._call_control_id, error)
-            self.ending.begin("them", EndReason.SILENCE)
+            self.ending.explain("them", EndReason.SILENCE)
         else:
-            self.ending.begin("us", EndReason.ERROR)
+            self.ending.explain("us", EndReason.ERROR)
 
     async def _close_at_end(self) -> None:
         await self.ending.began.wait()
@@ -259,6 +226,8 @@ class _Run:
                 ):
                     continue
                 self.call.events.put(event)
+            if self._stream.has_started:
+                self.ending.note_media_ended()
             self._dtmf.media_open = False
             self._put_due_digits()
             if self._webhooks is not None:

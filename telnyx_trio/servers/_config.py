@@ -186,7 +186,7 @@ def _ngrok_address(host: str) -> str:
 
 def normalise_public_url(url: str) -> str | None:
     """Give a host its scheme, drop a trailing slash; None if it is no http(s) address."""
-    url = url.strip().rstrip("/")
+    url = url.strip()
     if "://" not in url:
         url = f"https://{url}"
     try:
@@ -198,4 +198,4 @@ def normalise_public_url(url: str) -> str | None:
         return None
     if parts.query or parts.fragment or parts.username or any(c.isspace() for c in url):
         return None
-    return f"{parts.scheme}://{parts.netloc}{parts.path}"
+    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"

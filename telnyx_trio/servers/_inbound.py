@@ -91,8 +91,8 @@ class InboundCalls:
                 if websocket is not None:
                     return websocket
         if cause is None:
-            await server.hang_up(leg)
             self._log_missing_media(leg)
+            await server.hang_up(leg)
         elif leg.hangup is None:
             server.counters.rejected_calls += 1
             await server.reject(leg.info.call_control_id, cause)

@@ -60,14 +60,12 @@ async def one_call(carrier: Carrier, url: str) -> None:
 @pytest.mark.parametrize("mount", ["", "/voice", "starlette"])
 async def test_one_call(free_port: int, mount: str) -> None:
     """Under hypercorn, at its root, under a root path, or in a Starlette mount, a call works."""
-    outcomes = []
+    calls: list[Call] = []
 
     async def handler(call: Call) -> None:
-        try:
-            async for pcm in call.received:
-                await call.send(pcm)
-        finally:
-            outcomes.append(call.outcome)
+        calls.append(call)
+        async for pcm in call.received:
+            await call.send(pcm)
 
     prefix = "/voice" if mount else ""
     url = f"http://127.0.0.1:{free_port}{prefix}"
@@ -82,7 +80,7 @@ async def test_one_call(free_port: int, mount: str) -> None:
                 async with httpx.AsyncClient(trust_env=False) as client:
                     assert (await client.get(f"{url}/healthz")).status_code == 200
             assert application.server.statistics().live_calls == 0
-    assert [outcome.reason for outcome in outcomes if outcome] == [EndReason.HANGUP]
+    assert [call.outcome and call.outcome.reason for call in calls] == [EndReason.HANGUP]
 
 
 async def test_public_url_is_needed() -> None:
@@ -190,6 +188,6 @@ async def test_media_elsewhere_is_refused() -> None:
             sent.append(message["type"])
 
         for path in ("/", "/telnyx/mediaX", "/telnyx/media/wrong"):
-            scope = {"type": "websocket", "path": path, "headers": []}
+            scope: dict[str, Any] = {"type": "websocket", "path": path, "headers": []}
             await app(scope, receive, send)
         assert sent == ["websocket.close"] * 3

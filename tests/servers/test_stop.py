@@ -62,7 +62,7 @@ async def test_drain_deadline_hangs_up(autojump_clock: MockClock) -> None:
         await world.server.stop()
         assert trio.current_time() - stopped_at == pytest.approx(5, abs=0.2)
         await world.wait_idle()
-        assert far_end_codes == [1000]
+        assert set(far_end_codes) == {1000}
         assert len(world.requests("hangup")) == 1
         world.assert_clean()
 
