@@ -8,12 +8,13 @@
 Why not hypercorn for all: its Trio worker (0.18) writes to sockets inside an unbounded shield, so
 that a media peer that stops reading would make its call, and the whole server, uncancellable.
 
-The request's head is read here, up to its blank line, to see where it belongs; then it is put back
-in front of the stream. hypercorn gets exactly one request of a connection, head and body: no media
-can hide behind it, and no bytes too many, which can bring down hypercorn's worker (seen with 0.18).
-It also gets a header with the peer's address, whose name is a secret of this process, so that
-nobody else can send it. Should media get to hypercorn all the same, the application takes none
-there; should its worker fail, it is started again, and the calls do not notice.
+The request's head is read here to see where it belongs. A media socket's is put back in front of
+the stream. Of any other connection hypercorn gets exactly one request, written anew with its whole
+body: no media can hide behind it, and no bytes too many, which can bring down hypercorn's worker
+(seen with 0.18). It also gets a header with the peer's address, whose name is a secret of this
+process, so that nobody else can send it. Should media get to hypercorn all the same, the
+application takes none there; should its worker fail, it is started again, and the calls do not
+notice.
 
 Strangers can open connections and say nothing. Those without media are counted, and beyond a number
 the one that has been there for longest goes: Telnyx says all it has to say at once.
@@ -26,7 +27,6 @@ import secrets
 import tempfile
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
-from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -35,11 +35,10 @@ import trio
 from hypercorn.config import Config
 
 from .._errors import RemoteProtocolError
-from .._lone_error import unwrap_lone_error
 from .._types import MAX_BODY_SIZE_BYTES, MEDIA_PATH
 from .._websocket import AsgiWebSocket, open_server_websocket
 from ._asgi import AsgiApplication, Receive, Scope, Send
-from ._request_head import PrefixedStream, RequestHead, receive_head
+from ._request import BadRequest, PrefixedStream, Request, receive_request
 from ._values import MediaRequest
 
 if TYPE_CHECKING:
@@ -127,7 +126,7 @@ async def _serve_http(
 ) -> None:
     config = Config()
     config.bind = [f"unix:{path}"]
-    config.errorlog = logging.getLogger("telnyx_trio.http")
+    config.errorlog = _http_logger()
     config.graceful_timeout = 1.0
     config.keep_alive_timeout = _HEAD_TIMEOUT
     config.include_server_header = False
@@ -142,6 +141,14 @@ async def _serve_http(
         except Exception:
             logger.exception("hypercorn failed and is started again")
         task_status = trio.TASK_STATUS_IGNORED
+
+
+def _http_logger() -> logging.Logger:
+    """Return hypercorn's logger; its news of a private socket are nobody's, its errors are."""
+    http_logger = logging.getLogger("telnyx_trio.http")
+    if http_logger.level == logging.NOTSET:
+        http_logger.setLevel(logging.WARNING)
+    return http_logger
 
 
 class _Connections:
@@ -169,26 +176,28 @@ class _Connections:
 
     async def _serve(self, stream: trio.SocketStream) -> None:
         peer = _peer_of(stream)
-        media_head = None
+        media_request = None
         with self._evictable():
-            media_head = await self._serve_plain(stream, peer)
-        if media_head is not None:
-            await self._serve_media(stream, media_head, peer)
+            try:
+                media_request = await self._serve_plain(stream, peer)
+            except BadRequest as error:
+                await stream.send_all(_REFUSAL % error.status)
+                await _linger(stream)
+        if media_request is not None:
+            await self._serve_media(stream, media_request, peer)
 
-    async def _serve_plain(self, stream: trio.SocketStream, peer: str) -> RequestHead | None:
-        """Serve one request; return its head instead if it asks for a media socket."""
-        head = None
+    async def _serve_plain(self, stream: trio.SocketStream, peer: str) -> Request | None:
+        """Serve one request; return it instead if it asks for a media socket."""
+        request = None
         with trio.move_on_after(_HEAD_TIMEOUT):
-            head = await receive_head(stream)
-        if isinstance(head, HTTPStatus):
-            await stream.send_all(_REFUSAL % head)
-            await _linger(stream)
-            return None
-        if head is None or _is_media(head.path):
-            return head
-        with trio.move_on_after(_REQUEST_TIMEOUT), unwrap_lone_error():
-            await self._relay(stream, head, peer)
-            await _linger(stream)
+            request = await receive_request(stream)
+        if request is None or _is_media(request.path):
+            return request
+        with trio.move_on_after(_REQUEST_TIMEOUT):
+            body = await request.receive_body()
+            if body is not None:
+                await self._relay(stream, request, body, peer)
+                await _linger(stream)
         return None
 
     @contextmanager
@@ -204,43 +213,23 @@ class _Connections:
             finally:
                 self._plain.pop(scope, None)
 
-    async def _serve_media(self, stream: trio.SocketStream, head: RequestHead, peer: str) -> None:
+    async def _serve_media(self, stream: trio.SocketStream, request: Request, peer: str) -> None:
         async with AsyncExitStack() as stack:
             async with self._handshakes:
                 websocket = await stack.enter_async_context(
-                    open_server_websocket(PrefixedStream(head.received, stream))
+                    open_server_websocket(PrefixedStream(request.received, stream))
                 )
-            request = MediaRequest(head.path, tuple(websocket.headers), peer)
-            await self._server.handle_media(websocket, request)
+            media_request = MediaRequest(request.path, tuple(websocket.headers), peer)
+            await self._server.handle_media(websocket, media_request)
 
-    async def _relay(self, stream: trio.SocketStream, head: RequestHead, peer: str) -> None:
-        added = b"connection: close\r\n%s: %s\r\n" % (self._peer_header, peer.encode())
+    async def _relay(
+        self, stream: trio.SocketStream, request: Request, body: bytes, peer: str
+    ) -> None:
         async with await trio.open_unix_socket(self._http_path) as http:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_copy_request, stream, http, head, added)
-                await _copy_reply(http, stream)
-                nursery.cancel_scope.cancel()
-
-
-async def _copy_request(
-    source: trio.SocketStream, http: trio.SocketStream, head: RequestHead, added: bytes
-) -> None:
-    line, _, rest = head.received.partition(b"\r\n")
-    body_start = head.received.index(b"\r\n\r\n") + 4
-    missing = head.content_length - (len(head.received) - body_start)
-    # hypercorn may reply, and read no more, before the request is complete.
-    with suppress(trio.BrokenResourceError):
-        end = len(rest) + min(missing, 0)
-        await http.send_all(line + b"\r\n" + added + rest[:end])
-    while missing > 0:
-        data = await source.receive_some(min(missing, _CHUNK_SIZE_BYTES))
-        if not data:
+            # hypercorn may reply, and read no more, before it has the whole request.
             with suppress(trio.BrokenResourceError):
-                await http.send_eof()
-            return
-        missing -= len(data)
-        with suppress(trio.BrokenResourceError):
-            await http.send_all(data)
+                await http.send_all(request.rewritten(body, [(self._peer_header, peer.encode())]))
+            await _copy_reply(http, stream)
 
 
 async def _copy_reply(http: trio.SocketStream, target: trio.SocketStream) -> None:
