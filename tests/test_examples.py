@@ -58,7 +58,7 @@ async def test_each_example_carries_a_call_with_the_simulator() -> None:
     """With --simulate and nothing else each example ends with status 0 and says how it went."""
     expected = {
         "inbound_call": b"the call ended: normal_clearing by caller",
-        "outbound_call": b"hangup_cause='normal_clearing'",
+        "outbound_call": b"the call ended: hangup (normal_clearing) by them",
         "script_call": b"heard to the end",
     }
 

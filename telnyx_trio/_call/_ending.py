@@ -55,6 +55,10 @@ class CallOutcome:
     hangup_source: str | None = None
     sip_hangup_cause: str | None = None
 
+    def __str__(self) -> str:
+        cause = f" ({self.hangup_cause})" if self.hangup_cause else ""
+        return f"{self.reason.value}{cause} by {self.ended_by} after {self.duration:.1f} s"
+
 
 _MEDIA_WENT_FIRST: Final = (EndReason.STREAM_STOPPED, EndReason.CONNECTION_LOST)
 _NORMAL_AFTER_HANDOVER: Final = (EndReason.STREAM_STOPPED, EndReason.LEFT)

@@ -167,6 +167,9 @@ def _problems_of(values: Mapping[str, Any]) -> list[str]:
     public_url = values.get("public_url")
     if public_url is not None and normalise_public_url(public_url) is None:
         problems.append("public_url is no address: give https://host, or http://host:port")
+    base_url = values.get("base_url")
+    if base_url is not None and not str(base_url).startswith(("https://", "http://")):
+        problems.append("base_url is no address: TELNYX_BASE_URL is like https://host/v2")
     media_auth = values.get("media_auth", "path")
     if media_auth not in ("path", "header"):
         problems.append(f'media_auth must be "path" or "header", not {media_auth!r}')

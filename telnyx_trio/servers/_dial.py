@@ -183,7 +183,8 @@ class Dialer:
                 if failure and _has_unknown_fate(failure[0]):
                     with trio.move_on_after(LATE_REPLY_TIMEOUT):
                         await leg.identified.wait()
-            except trio.Cancelled:
+            except BaseException:
+                # A cancellation, or a KeyboardInterrupt, which is none.
                 with trio.move_on_after(LATE_REPLY_TIMEOUT, shield=True):
                     await known.wait()
                 raise

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from .._errors import CallAlreadyEnded, CallEnded
+from .._errors import CallAlreadyEnded, CallEnded, TelnyxError
+from .._lone_error import unwrap_lone_error
 from ..webhooks import CallInitiated
 from ._leg import Leg
 from ._values import Handler, Prepare, Screen
@@ -64,7 +65,9 @@ class InboundCalls:
         except* Exception as group:
             self._server.counters.failed_calls += 1
             error = group if len(group.exceptions) > 1 else group.exceptions[0]
-            logger.error("call %s failed", call_control_id, exc_info=error)
+            # What the phone network did needs no traceback, a bug does.
+            bug = None if isinstance(error, TelnyxError) else error
+            logger.error("call %s failed: %s", call_control_id, error, exc_info=bug)
         finally:
             self._server.remove_leg(leg)
 
@@ -105,7 +108,23 @@ class InboundCalls:
             await leg.info.await_prepare()
 
     async def _answer(self, leg: Leg) -> WebSocket | None:
-        """Answer, ask for the media socket, wait for it; None if it does not come in time."""
+        """Answer, and wait for the media socket; None if it does not come in time.
+
+        Its coming proves that the commands were carried out, so their replies are not waited for.
+        """
+        websocket: WebSocket | None = None
+        taken = trio.Event()
+        with unwrap_lone_error():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._command_media, leg, taken)
+                nursery.start_soon(self._limit_media, taken, nursery.cancel_scope)
+                websocket = await leg.wait_media()
+                nursery.cancel_scope.cancel()
+        # The webhook may be late or lost.
+        leg.answered.set()
+        return websocket
+
+    async def _command_media(self, leg: Leg, taken: trio.Event) -> None:
         server = self._server
         call_control_id = leg.info.call_control_id
         stream = server.config.stream_options(leg.info.token)
@@ -115,21 +134,23 @@ class InboundCalls:
         await server.client.answer(
             call_control_id, stream=None if takes_two_commands else stream, command_id=command_id
         )
-        with trio.move_on_after(server.config.media_timeout):
-            if takes_two_commands:
-                # Before that, streaming_start is refused (error 90034).
-                await leg.answered.wait()
-                await server.client.streaming_start(call_control_id, stream)
-            # The webhook may be late or lost; a caller's leg is up when Telnyx took the command.
-            leg.answered.set()
-            return await leg.wait_media()
-        return None
+        taken.set()
+        if takes_two_commands:
+            # Before that, streaming_start is refused (error 90034).
+            await leg.answered.wait()
+            await server.client.streaming_start(call_control_id, stream)
+
+    async def _limit_media(self, taken: trio.Event, scope: trio.CancelScope) -> None:
+        await taken.wait()
+        await trio.sleep(self._server.config.media_timeout)
+        scope.cancel()
 
     def _log_missing_media(self, leg: Leg) -> None:
         server = self._server
         call_control_id = leg.info.call_control_id
         if leg.hangup is not None and leg.media_failed is None:
-            logger.info("call %s: hung up before media (%s)", call_control_id, leg.hangup)
+            cause = leg.hangup.hangup_cause
+            logger.info("call %s: hung up before media (%s)", call_control_id, cause)
             return
         server.counters.failed_calls += 1
         if leg.media_failed is not None:
