@@ -15,6 +15,7 @@ from telnyx_trio import (
     Call,
     CallControlError,
     CallEnded,
+    CallOutcome,
     CallRegistry,
     DtmfReceived,
     EndReason,
@@ -623,3 +624,11 @@ async def test_key_presses_come_once(autojump_clock: MockClock) -> None:
                     if isinstance(event, DtmfReceived):
                         digits.append((event.digit, event.source))
     assert digits == [("1", "media"), ("2", "media"), ("3", "webhook"), ("4", "webhook")]
+
+
+def test_outcome_reads_as_a_sentence() -> None:
+    """Why, by whom, after how long; the cause where it is known."""
+    assert str(CallOutcome("them", EndReason.HANGUP, 9.99, "normal_clearing")) == (
+        "hangup (normal_clearing) by them after 10.0 s"
+    )
+    assert str(CallOutcome("us", EndReason.LEFT, 1.0)) == "left by us after 1.0 s"

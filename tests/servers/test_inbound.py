@@ -394,3 +394,42 @@ async def test_config_is_shared_by_the_call(autojump_clock: MockClock) -> None:
         await trio.sleep(1)
         assert world.requests("answer")[0].body["stream_track"] == "both_tracks"
     assert tracks == ["both"]
+
+
+async def test_media_are_used_before_the_reply_to_answer(autojump_clock: MockClock) -> None:
+    """A reply that is slow, once Telnyx has acted, is no silence for the caller."""
+    began = []
+
+    async def handler(call: Call) -> None:
+        began.append(trio.current_time())
+        await listen_to_end(call)
+
+    # The carrier acts in the middle of its latency, a second before it replies.
+    async with open_world(handler, carrier_settings=CarrierSettings(rest_latency=2.0)) as world:
+        rang_at = trio.current_time()
+        leg = await world.call_in(phone=Phone(hang_up_at=5))
+        await leg.wait_ended()
+        await world.wait_idle()
+        assert began[0] - rang_at < 1.5
+        assert actions(world) == ["answer"]
+        world.assert_clean()
+
+
+async def test_expected_failure_has_no_traceback(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What Telnyx refuses is told in a line; what a handler gets wrong, with its traceback."""
+
+    async def handler(call: Call) -> None:
+        raise LookupError("a bug")
+
+    async with open_world(handler) as world:
+        world.carrier.faults.fail("/actions/answer", status=422)
+        refused = await world.call_in()
+        await refused.wait_ended()
+        failing = await world.call_in()
+        await failing.wait_ended()
+        await world.wait_idle()
+        assert world.server.statistics().failed_calls == 2
+    failures = [r for r in caplog.records if r.getMessage().startswith("call ") and r.levelno >= 40]
+    assert [bool(record.exc_info) for record in failures] == [False, True]
