@@ -83,7 +83,8 @@ async def test_demo_brings_the_sentence_back_in_every_codec(tmp_path: Path) -> N
         samples, sample_rate = read_stereo(tmp_path / name / "call.wav")
         delay, correlation = correlation_of_echo(samples, sample_rate)
         assert correlation > 0.95, (name, correlation)
-        assert 0 < delay < 0.5, (name, delay)
+        # Five demos share the machine: a stall in one of them stays in its delay.
+        assert 0 < delay < 1, (name, delay)
         assert report["digits"] == "5"
         assert report["lost"] == report["late"] == 0
         assert report["outcome"]["ended_by"] == "them"

@@ -40,10 +40,11 @@ def _name_of(requirement: str) -> str:
 
 
 def test_core_dependencies() -> None:
-    """The core needs eight libraries, and audioop-lts only where CPython has no audioop."""
+    """The core needs nine libraries, and audioop-lts only where CPython has no audioop."""
     assert {_name_of(requirement) for requirement in PROJECT["dependencies"]} == {
         "audioop-lts",
         "cryptography",
+        "h11",
         "httpx",
         "hypercorn",
         "msgspec",
