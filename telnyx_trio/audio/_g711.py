@@ -35,7 +35,8 @@ def _pcmu_codes() -> NDArray[np.uint8]:
     segment = _segment(magnitude, 64)
     code = (segment << 4) | ((magnitude >> (segment + 1)) & 0x0F)
     # The wire carries the complement; its sign bit is set for what is not negative.
-    return (~np.where(sample < 0, code | _SIGN, code)).astype(np.uint8)
+    codes: NDArray[np.uint8] = (~np.where(sample < 0, code | _SIGN, code)).astype(np.uint8)
+    return codes
 
 
 def _pcma_codes() -> NDArray[np.uint8]:
@@ -52,7 +53,10 @@ def _pcmu_samples() -> NDArray[np.int16]:
     segment = (code >> 4) & 0x07
     # The middle of the step, in 14 bits: mantissa and half a step, the bias taken off.
     magnitude = ((((code & 0x0F) << 1) + _PCMU_BIAS) << segment) - _PCMU_BIAS
-    return (np.where(code & _SIGN, -magnitude, magnitude) << 2).astype(np.int16)
+    samples: NDArray[np.int16] = (np.where(code & _SIGN, -magnitude, magnitude) << 2).astype(
+        np.int16
+    )
+    return samples
 
 
 def _pcma_samples() -> NDArray[np.int16]:
