@@ -64,7 +64,10 @@ def _pcma_samples() -> NDArray[np.int16]:
     segment = (code >> 4) & 0x07
     leading = np.where(segment > 0, 32, 0)
     magnitude = (((code & 0x0F) << 1) + 1 + leading) << np.maximum(segment - 1, 0)
-    return (np.where(code & _SIGN, magnitude, -magnitude) << 3).astype(np.int16)
+    samples: NDArray[np.int16] = (np.where(code & _SIGN, magnitude, -magnitude) << 3).astype(
+        np.int16
+    )
+    return samples
 
 
 _PCMU_CODES: Final = _pcmu_codes()
