@@ -32,6 +32,13 @@ def make_parser(description: str) -> argparse.ArgumentParser:
         "--call-control-app-id",
         help="id of your Call Control application (TELNYX_CALL_CONTROL_APP_ID)",
     )
+    parser.add_argument("--phone-number", help="your number, E.164 (TELNYX_PHONE_NUMBER)")
+    parser.add_argument("--from", dest="from_", help="the same, as the number to call from")
+    parser.add_argument(
+        "--phone-number-id",
+        default=os.environ.get("TELNYX_PHONE_NUMBER_ID"),
+        help="id of that number at Telnyx; shown where the number is not (TELNYX_PHONE_NUMBER_ID)",
+    )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (%(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="port to listen at (%(default)s)")
     return parser
@@ -50,6 +57,7 @@ def read_config(
             environment,
             public_url=options.public_url,
             connection_id=options.call_control_app_id,
+            phone_number=options.from_ or options.phone_number,
             host=options.host,
             port=options.port,
             **settings,
@@ -57,8 +65,9 @@ def read_config(
     except ConfigurationError as error:
         problems = [*error.problems, *problems]
     if problems:
-        hint = "--public-url leads there too, if it is no ngrok tunnel; --simulate needs nothing"
-        raise SystemExit("\n".join(["These settings are missing or wrong:", *problems, hint]))
+        if any("NGROK_URL" in problem for problem in problems):
+            problems.append("instead of NGROK_URL you can give --public-url or --ngrok-url")
+        raise SystemExit("\n".join(["These settings are missing or wrong:", *problems]))
     return config
 
 

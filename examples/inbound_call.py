@@ -38,7 +38,7 @@ async def agent(call: Call) -> None:
 
 async def serve(options: argparse.Namespace) -> int:
     """Answer calls that Telnyx sends, until Ctrl-C."""
-    config = read_config(options, phone_number=options.phone_number)
+    config = read_config(options)
     async with trio.open_nursery() as nursery:
         server = await nursery.start(serve_calls, agent, config)
         nursery.start_soon(stop_at_signal, server, nursery.cancel_scope)
@@ -67,10 +67,7 @@ async def simulate() -> int:
 
 
 if __name__ == "__main__":
-    parser = make_parser(__doc__)
-    parser.add_argument("--phone-number", help="the number to call (TELNYX_PHONE_NUMBER)")
-    parser.add_argument("--phone-number-id", help="its id at Telnyx; only shown")
-    arguments = parser.parse_args()
+    arguments = make_parser(__doc__).parse_args()
     if arguments.simulate:
         run(simulate)
     run(serve, arguments)

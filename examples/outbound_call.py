@@ -47,8 +47,7 @@ async def dial(options: argparse.Namespace) -> int:
     """Call through Telnyx."""
     missing = [] if options.to else ["--to is not given: it is the number to call, in E.164 form"]
     needed = ("phone_number", "connection_id")
-    number = options.from_ or options.phone_number
-    config = read_config(options, also_missing=missing, needed=needed, phone_number=number)
+    config = read_config(options, also_missing=missing, needed=needed)
     async with cancelled_by_signals(), open_server(config) as server:
         await call_number(server, options.to)
         return 0
@@ -72,9 +71,6 @@ async def simulate() -> int:
 if __name__ == "__main__":
     parser = make_parser(__doc__)
     parser.add_argument("--to", help="number to call, in E.164 form")
-    parser.add_argument("--from", dest="from_", help="your number (TELNYX_PHONE_NUMBER)")
-    parser.add_argument("--phone-number", help="the same as --from")
-    parser.add_argument("--phone-number-id", help="its id at Telnyx; not needed to call out")
     arguments = parser.parse_args()
     if arguments.simulate:
         run(simulate)

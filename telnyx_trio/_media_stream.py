@@ -46,6 +46,9 @@ BYTEORDER_PATIENCE: Final = 0.2
 """Seconds that the first L16 audio waits for a sign of the byte order, which the faint noise of a
 line is: a greeting in the wrong order would be noise at full scale."""
 
+_LAST_MESSAGE_TIMEOUT: Final = 0.1
+"""Seconds that the message being written gets at the end; a peer that reads takes far less."""
+
 _FORCED_CLOSE_TIMEOUT: Final = 0.03
 """Seconds that a cancelled stream gives the peer to answer its close frame."""
 
@@ -137,6 +140,8 @@ class MediaStream:
         self._run_scope: trio.CancelScope | None = None
         # Where start callbacks live; only while messages are received.
         self._nursery: trio.Nursery | None = None
+        self._is_writing = False
+        self._written = trio.lowlevel.ParkingLot()
         self._started = trio.Event()
         self._started_or_ended = trio.Event()
         self._finished = trio.Event()
@@ -227,6 +232,7 @@ class MediaStream:
                     nursery.start_soon(self._watch)
                     nursery.start_soon(self._send_loop)
                     end = await self._receive_loop(nursery)
+                    await self._wait_written()
                     nursery.cancel_scope.cancel()
         finally:
             await self._end()
@@ -245,6 +251,7 @@ class MediaStream:
         if self._phase is _Phase.ENDED:
             await trio.lowlevel.checkpoint()
         elif self._run_scope is not None:
+            await self._wait_written()
             self._run_scope.cancel()
             await self._finished.wait()
         else:
@@ -355,6 +362,7 @@ class MediaStream:
         if connection.state is not StreamState.STARTED:
             # `stop` came in the turn in which this task woke, and will have it cancelled.
             await trio.sleep_forever()
+        self._is_writing = True
         try:
             await self._websocket.send_text(connection.send(command))
         except trio.BrokenResourceError:
@@ -362,6 +370,15 @@ class MediaStream:
             # loop is to tell. It finds the end by itself, unless only one direction is broken.
             await trio.sleep(CLOSE_TIMEOUT)
             raise
+        finally:
+            self._is_writing = False
+            self._written.unpark_all()
+
+    async def _wait_written(self) -> None:
+        """Let the send loop finish its message: after half a one, no close frame can be sent."""
+        with trio.move_on_after(_LAST_MESSAGE_TIMEOUT):
+            while self._is_writing:
+                await self._written.park()
 
     def _choose_byteorder(self) -> ByteOrder:
         if self._byteorder != "auto":

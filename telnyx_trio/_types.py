@@ -25,6 +25,9 @@ TELNYX_DEFAULT_SAMPLE_RATE: Final = 8000
 TELNYX_L16_SAMPLE_RATE: Final = 16000
 """L16 on a Telnyx media socket when nothing else is said, in Hz."""
 
+DTMF_DIGITS: Final = frozenset("0123456789ABCD*#")
+"""The keys of a phone (ITU-T Q.23)."""
+
 PTIME_MS: Final = 20
 """Length of one packet (RFC 8866 ptime). 20 ms is also the least that Telnyx takes in one message
 (developers.telnyx.com, "Media streaming over WebSockets", read 2026-04)."""

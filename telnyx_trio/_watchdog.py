@@ -7,6 +7,7 @@ from typing import Final, Never
 import trio
 
 from ._errors import MediaTimeout
+from ._lone_error import unwrap_lone_error
 from ._receiver import Receiver
 from ._websocket import WebSocket
 
@@ -46,15 +47,22 @@ async def watch_silence(receiver: Receiver, websocket: WebSocket, timeout: float
         trio.BrokenResourceError: the ping found the peer gone.
     """
     ping_after = max(timeout - PING_BEFORE_SILENCE, timeout / 2)
-    while True:
-        heard_at = receiver.last_media
-        await trio.sleep_until(heard_at + ping_after)
-        if receiver.last_media != heard_at:
-            continue
-        peer_answers = False
-        with trio.move_on_at(heard_at + timeout):
-            await websocket.ping()
-            peer_answers = True
-            await trio.sleep_forever()
-        if receiver.last_media == heard_at:
-            raise MediaTimeout("media", timeout, peer_answers=peer_answers)
+    with unwrap_lone_error():
+        async with trio.open_nursery() as nursery:
+            while True:
+                heard_at = receiver.last_media
+                await trio.sleep_until(heard_at + ping_after)
+                if receiver.last_media != heard_at:
+                    continue
+                # In a task of its own, which only the end of the stream cancels: media may come
+                # back before the answer does, and half a ping on the wire would spoil the rest.
+                answered = trio.Event()
+                nursery.start_soon(_ping, websocket, answered)
+                await trio.sleep_until(heard_at + timeout)
+                if receiver.last_media == heard_at:
+                    raise MediaTimeout("media", timeout, peer_answers=answered.is_set())
+
+
+async def _ping(websocket: WebSocket, answered: trio.Event) -> None:
+    await websocket.ping()
+    answered.set()

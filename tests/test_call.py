@@ -565,6 +565,15 @@ async def test_contradicting_start_is_refused(autojump_clock: MockClock) -> None
     assert info.ended_at is not None
 
 
+async def test_start_without_any_id_is_refused(autojump_clock: MockClock) -> None:
+    """Nothing agrees with the call that is expected."""
+    telnyx, ours = memory_websocket_pair()
+    await telnyx.send_text('{"event":"start","stream_id":"s-1","start":{}}')
+    with pytest.raises(RemoteProtocolError, match="or of none"):
+        async with open_call(ours, info=CallRegistry().create("v3:mine")):
+            pytest.fail("entered")  # pragma: no cover
+
+
 async def test_socket_lost_before_start(autojump_clock: MockClock) -> None:
     """A socket that goes before ``start`` is a call that has ended."""
     telnyx, ours = memory_websocket_pair()

@@ -124,7 +124,9 @@ async def test_inbound_example_serves_calls_and_stops_gracefully() -> None:
         assert process.stdout is not None
         printed = b""
         while b"listening" not in printed:
-            printed += await process.stdout.receive_some()
+            part = await process.stdout.receive_some()
+            assert part, "the example ended early"
+            printed += part
         carrier.webhook_url = f"http://127.0.0.1:{port}/telnyx/events"
         legs = [
             await carrier.call_in(to="+15550001111", phone=Phone(hang_up_at=1.5)) for _ in range(2)

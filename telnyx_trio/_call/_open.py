@@ -31,6 +31,7 @@ from .._lone_error import unwrap_lone_error
 from .._media_stream import MediaStream, StreamEnd
 from .._registry import TelnyxCall, TelnyxCallRegistry
 from .._ring_channel import RingChannel
+from .._types import DTMF_DIGITS
 from .._websocket import WebSocket, as_websocket
 from ..webhooks import CallDtmfReceived, CallHangup, WebhookEvent
 from ._call import Call
@@ -155,10 +156,11 @@ class _Run:
             call_session_id=start.call_session_id,
             client_state=start.client_state,
         )
-        if agrees is False:
+        expected = self._info is not None and bool(self._info.call_control_id)
+        if agrees is False or (agrees is None and expected):
             with trio.move_on_after(self._teardown_timeout):
                 await self._websocket.aclose(_POLICY_VIOLATION, "media of another call")
-            raise RemoteProtocolError("the media is of another call", event="start")
+            raise RemoteProtocolError("the media is of another call, or of none", event="start")
         info.telnyx_stream = self._stream
         self._info = self.call.info = info
         return info
@@ -238,25 +240,27 @@ class _Run:
 
     async def _pump_webhooks(self, webhooks: RingChannel[WebhookEvent]) -> None:
         async for event in webhooks:
-            if isinstance(event, CallDtmfReceived) and event.digit:
+            if isinstance(event, CallDtmfReceived) and event.digit and event.digit in DTMF_DIGITS:
                 self._dtmf.webhook(event.digit, event.occurred_at, trio.current_time())
                 self._nursery.start_soon(self._put_digit_in_time)
                 continue
             self.call.events.put(event)
             if isinstance(event, CallHangup):
+                is_ours = self._is_ours(event)
                 self._hold.note_over()
-                self.ending.note_hangup(event, is_ours=self._is_ours(event))
+                self.ending.note_hangup(event, is_ours=is_ours)
 
     def _is_ours(self, hangup: CallHangup) -> bool:
         """Whether it was this side that hung up, as it does on leaving."""
+        if hangup.hangup_source not in ("caller", "callee"):
+            return self._hold.holding is Holding.OVER
         is_incoming = self._info is not None and self._info.payload.get("direction") == "incoming"
         return hangup.hangup_source == ("callee" if is_incoming else "caller")
 
     async def _put_digit_in_time(self) -> None:
-        deadline = self._dtmf.next_deadline()
-        if deadline is not None:
+        while (deadline := self._dtmf.next_deadline()) is not None:
             await trio.sleep_until(deadline)
-        self._put_due_digits()
+            self._put_due_digits()
 
     def _put_due_digits(self) -> None:
         for press in self._dtmf.due(trio.current_time()):

@@ -126,14 +126,13 @@ async def _demonstrate(options: argparse.Namespace) -> tuple[dict[str, Any], str
     observed = _Observed()
     settings = CarrierSettings(leg_encoding=options.leg_encoding, byteorder=options.byteorder)
     async with open_carrier(settings=settings) as carrier, trio.open_nursery() as nursery:
-        uses_l16 = "L16" in (options.leg_encoding, options.send_encoding)
         config = ServerConfig(
             api_key=carrier.api_key,
             public_key=carrier.public_key,
             base_url=carrier.base_url,
             port=0,
             send_encoding=options.send_encoding,
-            receive_encoding="L16" if uses_l16 and options.send_encoding == "L16" else None,
+            receive_encoding="L16" if options.send_encoding == "L16" else None,
         )
 
         async def agent(call: Call) -> None:

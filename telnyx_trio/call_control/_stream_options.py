@@ -106,7 +106,7 @@ class StreamOptions:
     bidirectional_sampling_rate: SamplingRate | None = None
     target_legs: TargetLegs = "self"
     auth_token: str | None = field(default=None, repr=False)
-    custom_parameters: Mapping[str, str] = field(default_factory=dict, hash=False)
+    custom_parameters: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
 
     def __post_init__(self) -> None:
         if not self.stream_url.startswith(("ws://", "wss://")):

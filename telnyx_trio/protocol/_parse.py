@@ -12,6 +12,7 @@ hold a token, and of a text that cannot be read at all, only the size is told.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -21,7 +22,7 @@ import msgspec
 
 from .._errors import RemoteProtocolError
 from .._redact import cut, describe_size
-from .._types import TelnyxMediaFormat, Track
+from .._types import DTMF_DIGITS, TelnyxMediaFormat, Track
 from ._messages import (
     Command,
     Connected,
@@ -44,7 +45,8 @@ _Counter = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 # The highest rate in Telnyx's list is 48000; 192000 is the highest in common use.
 _SampleRate = Annotated[int, msgspec.Meta(ge=1, le=192_000)]
 _Channels = Annotated[int, msgspec.Meta(ge=1, le=2)]
-_Digit = Annotated[str, msgspec.Meta(min_length=1, max_length=1)]
+_ANY_DIGIT: Final = re.escape("".join(sorted(DTMF_DIGITS)))
+_Digit = Annotated[str, msgspec.Meta(pattern=rf"\A[{_ANY_DIGIT}]\Z")]
 
 _NULL: Final = msgspec.Raw(b"null")
 

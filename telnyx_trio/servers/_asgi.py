@@ -86,8 +86,11 @@ async def _read_body(
     """Return the whole body, or the status to refuse it with; None if the peer went away."""
     for name, value in headers:
         # Told beforehand, so that nothing of it need be read.
-        if name.lower() == b"content-length" and int(value) > MAX_BODY_SIZE_BYTES:
-            return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        if name.lower() == b"content-length":
+            if not value.isdigit():
+                return HTTPStatus.BAD_REQUEST
+            if int(value) > MAX_BODY_SIZE_BYTES:
+                return HTTPStatus.REQUEST_ENTITY_TOO_LARGE
     parts: list[bytes] = []
     size = 0
     with trio.move_on_after(_BODY_TIMEOUT):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Final, Literal
+from math import inf
+from typing import Any, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from .._call import CallOptions
 from .._errors import ConfigurationError
-from .._types import MEDIA_PATH, Encoding, TelnyxMediaFormat, TrackSelection
+from .._types import MEDIA_PATH, Encoding, TelnyxMediaFormat, TrackSelection, WireByteOrder
 from ..call_control import DEFAULT_BASE_URL, SamplingRate, StreamCodec, StreamOptions, StreamTrack
 from ..webhooks import WebhookVerifier
 
@@ -33,6 +34,22 @@ _VARIABLES: Final = {
     "base_url": ("TELNYX_BASE_URL", "Telnyx's REST API, with its /v2"),
 }
 """Where each setting comes from, and what it is."""
+
+_CHOICES: Final = {
+    "media_auth": ("path", "header"),
+    "send_encoding": get_args(Encoding),
+    "receive_encoding": (None, *get_args(Encoding)),
+}
+_CALL_CHOICES: Final = {
+    "track": get_args(TrackSelection),
+    "byteorder": get_args(WireByteOrder),
+}
+_BOUNDS: Final = {
+    "port": (0, 65535),
+    "max_calls": (1, inf),
+    "media_timeout": (0, inf),
+    "drain_timeout": (0, inf),
+}
 
 _ALWAYS_NEEDED: Final = ("api_key", "public_key", "public_url")
 
@@ -60,7 +77,8 @@ class ServerConfig:
         max_calls: calls at a time; further callers hear busy.
         media_timeout: seconds that an answered call may stay without a media socket.
         drain_timeout: seconds that a graceful stop waits for running calls.
-        call: how each call is run, see ``CallOptions``.
+        call: how each call is run, see ``CallOptions``; ``send_format`` is not among it here, as it
+            follows from ``send_encoding``.
     """
 
     api_key: str = field(repr=False)
@@ -75,7 +93,7 @@ class ServerConfig:
     send_sample_rate: SamplingRate | None = None
     receive_encoding: StreamCodec | None = None
     media_auth: Literal["path", "header"] = "path"
-    custom_parameters: Mapping[str, str] = field(default_factory=dict)
+    custom_parameters: Mapping[str, str] = field(default_factory=dict, repr=False)
     max_calls: int = MAX_CALLS
     media_timeout: float = MEDIA_TIMEOUT
     drain_timeout: float = DRAIN_TIMEOUT
@@ -170,21 +188,52 @@ def _problems_of(values: Mapping[str, Any]) -> list[str]:
     base_url = values.get("base_url")
     if base_url is not None and not str(base_url).startswith(("https://", "http://")):
         problems.append("base_url is no address: TELNYX_BASE_URL is like https://host/v2")
-    media_auth = values.get("media_auth", "path")
-    if media_auth not in ("path", "header"):
-        problems.append(f'media_auth must be "path" or "header", not {media_auth!r}')
-    max_calls = values.get("max_calls", MAX_CALLS)
-    if max_calls < 1:
-        problems.append(f"max_calls must be 1 or more, not {max_calls}")
+    for name, choices in _CHOICES.items():
+        if name in values and values[name] not in choices:
+            problems.append(f"{name} is {values[name]!r}; it may be {', '.join(map(str, choices))}")
+    if values.get("send_encoding") != "L16" and values.get("send_sample_rate") not in (None, 8000):
+        problems.append("send_sample_rate is 8000 for PCMU and PCMA; other rates are for L16")
+    for name, (least, largest) in _BOUNDS.items():
+        value = values.get(name, least)
+        if not isinstance(value, (int, float)) or not least <= value <= largest:
+            problems.append(f"{name} is {value!r}; it may be {least} to {largest:g}")
+    return problems + _problems_of_call(values.get("call", {}))
+
+
+def _problems_of_call(call: Mapping[str, Any]) -> list[str]:
+    known = CallOptions.__annotations__.keys() - {"send_format"}
+    problems = [
+        f"call has no option {name!r}; it has {', '.join(sorted(known))}"
+        for name in call
+        if name not in known
+    ]
+    for name, choices in _CALL_CHOICES.items():
+        if name in call and call[name] not in choices:
+            problems.append(
+                f"{name} of call is {call[name]!r}; it may be {', '.join(map(str, choices))}"
+            )
+    for name in known - _CALL_CHOICES.keys():
+        value = call.get(name, 0.0)
+        if not isinstance(value, (int, float)) or not value >= 0:
+            problems.append(f"{name} of call is {value!r}; it is a number of seconds")
     return problems
 
 
 def _ngrok_address(host: str) -> str:
-    """Return the address of a tunnel: always https, but for this machine itself."""
-    bare = host.partition("://")[2] or host
-    name = urlsplit(f"//{bare}").hostname
-    local = name in ("localhost", "127.0.0.1", "::1") and host.startswith("http://")
-    return host if local else f"https://{bare}"
+    """Return the address of a tunnel: https, but for ``http://host:port`` and this machine.
+
+    A tunnel has no port, so who gives one together with http:// means a local network.
+    """
+    scheme, _, bare = host.rpartition("://")
+    if scheme not in ("", "http", "https"):
+        return host
+    try:
+        parts = urlsplit(f"//{bare}")
+        has_port, name = parts.port is not None, parts.hostname
+    except ValueError:
+        return host
+    is_here = name in ("localhost", "127.0.0.1", "::1") and scheme != "https"
+    return f"http://{bare}" if is_here or (scheme == "http" and has_port) else f"https://{bare}"
 
 
 def normalise_public_url(url: str) -> str | None:

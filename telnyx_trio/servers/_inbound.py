@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
-from .._errors import CallAlreadyEnded, CallEnded, TelnyxError
+from .._errors import (
+    CallAlreadyEnded,
+    CallEnded,
+    ConfigurationError,
+    InvalidWav,
+    LocalProtocolError,
+    TelnyxError,
+)
 from .._lone_error import unwrap_lone_error
 from ..webhooks import CallInitiated
 from ._leg import Leg
@@ -17,6 +24,9 @@ if TYPE_CHECKING:
     from .._websocket import WebSocket
     from ..call_control import RejectCause, StreamOptions
     from ._server import CallServer
+
+_YOURS: Final = (ConfigurationError, InvalidWav, LocalProtocolError)
+"""Errors of ours that tell of a mistake in the handler."""
 
 logger = logging.getLogger("telnyx_trio.server")
 
@@ -61,13 +71,15 @@ class InboundCalls:
             with leg.scope:
                 await self._carry(leg, event)
         except* (CallEnded, CallAlreadyEnded):
-            logger.info("call %s: ended while it was in use", call_control_id)
+            logger.debug("call %s: ended while it was in use", call_control_id)
         except* Exception as group:
             self._server.counters.failed_calls += 1
             error = group if len(group.exceptions) > 1 else group.exceptions[0]
             # What the phone network did needs no traceback, a bug does.
-            bug = None if isinstance(error, TelnyxError) else error
-            logger.error("call %s failed: %s", call_control_id, error, exc_info=bug)
+            is_bug = isinstance(error, _YOURS) or not isinstance(error, TelnyxError)
+            logger.error(
+                "call %s failed: %s", call_control_id, error, exc_info=error if is_bug else None
+            )
         finally:
             self._server.remove_leg(leg)
 

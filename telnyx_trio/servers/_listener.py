@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import logging
 import secrets
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager, suppress
@@ -58,6 +59,10 @@ _LINGER_TIMEOUT: Final = 1.0
 """Seconds to read on after the reply. Closing a socket with unread bytes in it would reset the
 connection, and the peer might never see what it was told."""
 
+_RESTART_PAUSE: Final = 0.05
+_MAX_RESTART_PAUSE: Final = 5.0
+"""Seconds from a failure of hypercorn to its next start: each time twice as long, up to this."""
+
 _CHUNK_SIZE_BYTES: Final = 16 * 1024
 
 _REFUSAL: Final = b"HTTP/1.1 %d \r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -69,7 +74,10 @@ async def open_listeners(host: str, port: int) -> tuple[list[trio.SocketListener
     Raises:
         OSError: the address can't be listened at.
     """
-    listeners = await trio.open_tcp_listeners(port, host=host)
+    try:
+        listeners = await trio.open_tcp_listeners(port, host=host)
+    except OSError as error:
+        raise OSError(error.errno, f"can't listen at {host}:{port}: {error.strerror}") from error
     bound_port = listeners[0].socket.getsockname()[1]
     reachable = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
     shown = f"[{reachable}]" if ":" in reachable else reachable
@@ -125,22 +133,57 @@ async def _serve_http(
     task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
 ) -> None:
     config = Config()
-    config.bind = [f"unix:{path}"]
     config.errorlog = _http_logger()
     config.graceful_timeout = 1.0
     config.keep_alive_timeout = _HEAD_TIMEOUT
     config.include_server_header = False
+    first_start = _FirstStart(task_status)
+    pause = _RESTART_PAUSE
     while not shutdown.is_set():
         try:
+            config.bind = [f"fd://{_bind_privately(path)}"]
             await hypercorn.trio.serve(
                 application,  # type: ignore[arg-type]
                 config,
                 shutdown_trigger=shutdown.wait,
-                task_status=task_status,
+                task_status=first_start,
             )
         except Exception:
+            if not first_start.was_made:
+                raise
             logger.exception("hypercorn failed and is started again")
-        task_status = trio.TASK_STATUS_IGNORED
+        with trio.move_on_after(pause):
+            await shutdown.wait()
+        pause = min(2 * pause, _MAX_RESTART_PAUSE)
+
+
+def _bind_privately(path: str) -> int:
+    """Return the file descriptor of a new socket at this path.
+
+    Bound here: hypercorn 0.18 leaves its socket open when the address can't be had.
+    """
+    Path(path).unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.bind(path)
+    except OSError as error:
+        listener.close()
+        directory = Path(path).parent.parent
+        raise OSError(f"no private socket in {directory} (see TMPDIR): {error}") from error
+    return listener.detach()
+
+
+class _FirstStart(trio.TaskStatus[list[str]]):
+    """Passes on the first start, and remembers it."""
+
+    def __init__(self, task_status: trio.TaskStatus[list[str]]) -> None:
+        self.was_made = False
+        self._task_status = task_status
+
+    def started(self, value: list[str] | None = None) -> None:
+        if not self.was_made:
+            self.was_made = True
+            self._task_status.started(value or [])
 
 
 def _http_logger() -> logging.Logger:

@@ -99,6 +99,8 @@ class Request:
             for name, value in self._head.headers
             if name not in _HOP_BY_HOP and name not in names
         ]
+        if not any(name == b"host" for name, _ in kept):
+            kept.append((b"host", b"localhost"))  # HTTP/1.0 can do without, HTTP/1.1 cannot
         length = (b"content-length", b"%d" % len(body))
         connection = h11.Connection(h11.CLIENT)
         head = h11.Request(

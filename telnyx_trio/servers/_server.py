@@ -104,7 +104,7 @@ class CallServer:
         self._inbox = Inbox()
         self._legs: dict[TelnyxCall, Leg] = {}
         self._ended_ids: OrderedDict[str, None] = OrderedDict()
-        self._no_legs = trio.Event()
+        self._until_no_legs = trio.lowlevel.ParkingLot()
         # One at a time: between two checks of a burst, running calls get their turn.
         self._signature_checks = trio.CapacityLimiter(1)
         self._dialer = Dialer(self)
@@ -160,8 +160,7 @@ class CallServer:
 
     async def _wait_no_legs(self) -> None:
         while self._legs:
-            self._no_legs = trio.Event()
-            await self._no_legs.wait()
+            await self._until_no_legs.park()
         await trio.lowlevel.checkpoint()
 
     # Webhooks.
@@ -251,7 +250,7 @@ class CallServer:
         if leg.info.call_control_id:
             self.note_over(leg.info.call_control_id)
         if not self._legs:
-            self._no_legs.set()
+            self._until_no_legs.unpark_all()
 
     def note_over(self, call_control_id: str) -> None:
         """Note that further webhooks of this call mean nothing."""
@@ -293,7 +292,7 @@ class CallServer:
 
     def open_call(self, leg: Leg, websocket: WebSocket) -> AbstractAsyncContextManager[Call]:
         """Open the call of a leg over its media socket: ``open_call`` with all that is known."""
-        options: CallOptions = {"send_format": self.config.send_format, **self.config.call}
+        options: CallOptions = {**self.config.call, "send_format": self.config.send_format}
         return open_call(
             websocket,
             info=leg.info,

@@ -118,23 +118,36 @@ def _texts(value: object) -> Mapping[str, str]:
     return {name: text for name, text in _mapping(value).items() if isinstance(text, str)}
 
 
-_WEBSOCKET_URL: Final = re.compile(r"wss?://[^\s\"'<>]+", re.IGNORECASE)
+_WEBSOCKET_URL: Final = re.compile(r"wss?:(?:\\?/){2}[^\s\"'<>]+", re.IGNORECASE)
+_ANY_URL: Final = re.compile(r"[a-z]+:(?:\\?/){2}[^\s\"'<>]+", re.IGNORECASE)
+_SECRET_FIELDS: Final = frozenset({"stream_auth_token"})
 
 
 def _redact(value: Any) -> Any:
     """Copy a JSON value, each media socket URL cut after the host: its path holds a token."""
     if isinstance(value, dict):
-        return {
-            name: redact_url(item)
-            if name == "stream_url" and isinstance(item, str)
-            else _redact(item)
-            for name, item in value.items()
-        }
+        return {name: _redact_field(name, item) for name, item in value.items()}
     if isinstance(value, list):
         return [_redact(item) for item in value]
     if isinstance(value, str):
-        return _WEBSOCKET_URL.sub(lambda found: redact_url(found.group()), value)
+        return _WEBSOCKET_URL.sub(_cut_url, value)
     return value
+
+
+def _redact_field(name: str, value: Any) -> Any:
+    if name in _SECRET_FIELDS:
+        return "..."
+    if isinstance(value, str):
+        if name == "stream_url":
+            return redact_url(value)
+        if name == "failure_reason":
+            # Free text that goes into the log: it may quote the URL in any form.
+            return _ANY_URL.sub(_cut_url, value)
+    return _redact(value)
+
+
+def _cut_url(found: re.Match[str]) -> str:
+    return redact_url(found.group().replace("\\", ""))
 
 
 _Reader: TypeAlias = Callable[[object], Any]

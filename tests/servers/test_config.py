@@ -54,6 +54,20 @@ def test_missing_settings_are_named_together() -> None:
         ({"public_url": "ftp://x"}, "public_url"),
         ({"media_auth": "query"}, "media_auth"),
         ({"max_calls": 0}, "max_calls"),
+        ({"max_calls": None}, "max_calls"),
+        ({"port": -5}, "port"),
+        ({"port": 70000}, "port"),
+        ({"drain_timeout": -1}, "drain_timeout"),
+        ({"base_url": "nonsense"}, "TELNYX_BASE_URL"),
+        ({"send_encoding": "G722"}, "send_encoding is 'G722'; it may be PCMU, PCMA, L16"),
+        ({"send_encoding": "pcmu"}, "send_encoding"),
+        ({"receive_encoding": "OPUS"}, "receive_encoding"),
+        ({"send_sample_rate": 24000}, "send_sample_rate"),
+        ({"call": {"trak": "both"}}, "no option 'trak'"),
+        ({"call": {"send_format": TelnyxMediaFormat("PCMA")}}, "no option 'send_format'"),
+        ({"call": {"track": "bth"}}, "track of call"),
+        ({"call": {"byteorder": "middle"}}, "byteorder of call"),
+        ({"call": {"lead": -1}}, "lead of call"),
     ],
 )
 def test_wrong_settings(wrong: dict[str, str], word: str) -> None:
@@ -61,6 +75,22 @@ def test_wrong_settings(wrong: dict[str, str], word: str) -> None:
     settings = {"api_key": "KEY0", "public_key": PUBLIC_KEY, **wrong}
     with pytest.raises(ConfigurationError, match=word):
         ServerConfig(**settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("abc.ngrok.app", "https://abc.ngrok.app"),
+        ("http://abc.ngrok.app/", "https://abc.ngrok.app"),
+        ("https://abc.ngrok.app", "https://abc.ngrok.app"),
+        ("http://192.168.0.2:8000", "http://192.168.0.2:8000"),
+        ("localhost:8000", "http://localhost:8000"),
+        ("https://localhost", "https://localhost"),
+    ],
+)
+def test_ngrok_url(host: str, expected: str) -> None:
+    """A tunnel is reached by https however it is written; a local address with a port is not."""
+    assert ServerConfig.from_environment({**ENVIRONMENT, "NGROK_URL": host}).public_url == expected
 
 
 def test_keys_do_not_show() -> None:

@@ -4,8 +4,10 @@ import json
 import logging
 import socket
 import ssl
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import httpx
 import pytest
@@ -347,3 +349,15 @@ async def test_prefixed_stream_gives_back_the_head_first() -> None:
     await stream.wait_send_all_might_not_block()
     await stream.aclose()
     assert await there.receive_some() == b""
+
+
+async def test_no_private_socket_is_told_at_once(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where hypercorn cannot start at all, opening fails; it is not tried for ever."""
+    deep = tmp_path / ("x" * 120)
+    deep.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(deep))
+    with trio.fail_after(5), pytest.raises(OSError, match="TMPDIR"):
+        async with open_world(sockets=True):
+            pytest.fail("opened")  # pragma: no cover

@@ -45,6 +45,13 @@ async def test_request_is_rewritten_alone_and_whole(sent: bytes, body: bytes) ->
     assert rest == body
 
 
+async def test_old_request_without_host_gets_one() -> None:
+    """As simple health checkers send it."""
+    request, _ = await request_of(b"GET /healthz HTTP/1.0\r\n\r\n")
+    assert request is not None
+    assert b"\r\nhost: localhost" in request.rewritten(b"", [])
+
+
 async def test_added_header_replaces_that_of_the_peer() -> None:
     """Whoever sends our header's name sends it in vain."""
     request, _ = await request_of(LINE + b"X-Peer: forged\r\nupgrade: h2c\r\n\r\n")

@@ -45,6 +45,25 @@ async def test_drain_waits_for_running_calls(autojump_clock: MockClock) -> None:
         world.assert_clean()
 
 
+async def test_two_stops_at_a_time(autojump_clock: MockClock) -> None:
+    """Each returns when the last call is over, whoever began and whatever its own deadline."""
+    returned = []
+
+    async with open_world(listen_to_end) as world:
+        leg = await world.call_in(phone=Phone(hang_up_at=1))
+        await leg.wait_media_started()
+        began = trio.current_time()
+
+        async def stop(drain_timeout: float) -> None:
+            await world.server.stop(drain_timeout)
+            returned.append(trio.current_time() - began)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stop, 30)
+            nursery.start_soon(stop, 60)
+        assert returned == pytest.approx([1, 1], abs=0.3)
+
+
 async def test_drain_deadline_hangs_up(autojump_clock: MockClock) -> None:
     """At the drain deadline the remaining calls are hung up on, with a close frame."""
     async with open_world(listen_to_end, drain_timeout=5.0) as world:

@@ -250,6 +250,12 @@ def test_stream_url_is_cut_everywhere() -> None:
     assert event.failure_reason == "cannot connect to wss://voice.example.com/..."
     assert event.payload["stream_url"] == "wss://voice.example.com:8443/..."
     assert "SECRET" not in str(event.payload)
+    quoted = "https://voice.example.com/telnyx/media/SECRET, wss:\\/\\/voice.example.com\\/SECRET"
+    again = parse_event(
+        body("streaming.failed", {"failure_reason": quoted, "stream_auth_token": "SECRET"})
+    )
+    assert isinstance(again, StreamingFailed)
+    assert "SECRET" not in f"{again.failure_reason} {again.payload}"
     started = parse_event(body("streaming.started", {"stream_url": "wss://a.example/SECRET"}))
     assert isinstance(started, StreamingStarted)
     assert started.stream_url == "wss://a.example/..."
