@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 
 from telnyx_trio.testing import _pytest_plugin
+
+# Every run tries the same inputs, and a busy machine is no failure.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
+settings.load_profile("repeatable")
 
 # Helper modules assert too.
 pytest.register_assert_rewrite("scenarios", "cancellation")

@@ -635,6 +635,25 @@ async def test_key_presses_come_once(autojump_clock: MockClock) -> None:
     assert digits == [("1", "media"), ("2", "media"), ("3", "webhook"), ("4", "webhook")]
 
 
+async def test_quick_presses_by_webhook_alone_all_come(autojump_clock: MockClock) -> None:
+    """None waits for a later one: half a second after the last, all are there."""
+    phone = Phone(digits=[(0.5, "5"), (0.6, "6"), (0.7, "7")], dtmf_report="webhook", hang_up_at=9)
+    digits: list[str] = []
+
+    async def handler(call: Call) -> None:
+        with trio.move_on_after(1.5):
+            async for event in call.events:
+                if isinstance(event, DtmfReceived):
+                    digits.append(event.digit)
+        assert sorted(digits) == ["5", "6", "7"]
+
+    async with open_world(handler) as world:
+        await world.call_in(phone=phone)
+        await world.wait_idle()
+        assert world.server.statistics().failed_calls == 0
+    assert len(digits) == 3
+
+
 def test_outcome_reads_as_a_sentence() -> None:
     """Why, by whom, after how long; the cause where it is known."""
     assert str(CallOutcome("them", EndReason.HANGUP, 9.99, "normal_clearing")) == (

@@ -578,3 +578,11 @@ def test_error_is_short(name: str, character: str) -> None:
             assert len(str(error)) < 300
             assert str(error).isascii()
             assert str(error).isprintable()
+
+
+@pytest.mark.parametrize("digit", ["", "55", "x", "a", "é", "5\n"])
+def test_what_is_no_key_is_malformed(digit: str) -> None:
+    """A digit is one of 0-9, A-D, * and #."""
+    text = json.dumps({"event": "dtmf", "dtmf": {"digit": digit}})
+    with pytest.raises(RemoteProtocolError, match="dtmf"):
+        parse_message(text)
