@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -22,6 +22,7 @@ from .._errors import (
     CallControlRefused,
     RateLimited,
 )
+from .._json_fields import read_text, read_time
 
 CALL_HAS_ENDED_CODE: Final = "90018"
 
@@ -102,7 +103,7 @@ def read_dial_reply(data: Mapping[str, Any]) -> DialReply:
     """
     return DialReply(
         **_read_leg("dial", data),
-        recording_id=_text(data.get("recording_id")),
+        recording_id=read_text(data.get("recording_id")),
     )
 
 
@@ -116,8 +117,8 @@ def read_call_status(data: Mapping[str, Any]) -> CallStatus:
     return CallStatus(
         **_read_leg("get_call", data),
         call_duration=float(duration) if isinstance(duration, int | float) else None,
-        start_time=_time(data.get("start_time")),
-        end_time=_time(data.get("end_time")),
+        start_time=read_time(data.get("start_time")),
+        end_time=read_time(data.get("end_time")),
     )
 
 
@@ -156,15 +157,15 @@ def read_refusal(
 
 
 def _read_leg(action: str, data: Mapping[str, Any]) -> dict[str, Any]:
-    call_control_id = _text(data.get("call_control_id"))
-    if call_control_id is None:
+    call_control_id = data.get("call_control_id")
+    if not isinstance(call_control_id, str) or not call_control_id:
         raise CallControlError(f"{action}: the reply has no call_control_id")
     return {
         "call_control_id": call_control_id,
-        "call_leg_id": _text(data.get("call_leg_id")),
-        "call_session_id": _text(data.get("call_session_id")),
+        "call_leg_id": read_text(data.get("call_leg_id")),
+        "call_session_id": read_text(data.get("call_session_id")),
         "is_alive": data.get("is_alive") is True,
-        "client_state": _text(data.get("client_state")),
+        "client_state": read_text(data.get("client_state")),
     }
 
 
@@ -199,20 +200,6 @@ def _read_errors(body: bytes, secrets: Collection[str]) -> tuple[ApiError, ...]:
             )
         )
     return tuple(errors)
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _time(value: object) -> datetime | None:
-    if not isinstance(value, str):
-        return None
-    try:
-        time = datetime.fromisoformat(value)
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _seconds(text: str | None) -> float | None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, TypeAlias
 
 import msgspec
 
 from .._errors import InvalidWebhook
+from .._json_fields import read_text, read_time
 from .._redact import cut, redact_url
 from ._events import (
     CallAnswered,
@@ -78,36 +78,18 @@ def parse_event(body: bytes) -> WebhookEvent:
     return make_event(
         event_type=event_type,
         id=event_id or None,
-        occurred_at=_time(data.get("occurred_at")),
-        call_control_id=_text(payload.get("call_control_id")),
-        call_leg_id=_text(payload.get("call_leg_id")),
-        call_session_id=_text(payload.get("call_session_id")),
-        connection_id=_text(payload.get("connection_id")),
-        client_state=_text(payload.get("client_state")),
-        from_number=_text(payload.get("from")),
-        to_number=_text(payload.get("to")),
+        occurred_at=read_time(data.get("occurred_at")),
+        call_control_id=read_text(payload.get("call_control_id")),
+        call_leg_id=read_text(payload.get("call_leg_id")),
+        call_session_id=read_text(payload.get("call_session_id")),
+        connection_id=read_text(payload.get("connection_id")),
+        client_state=read_text(payload.get("client_state")),
+        from_number=read_text(payload.get("from")),
+        to_number=read_text(payload.get("to")),
         payload=payload,
         attempt=attempt if type(attempt) is int else 1,
         **{name: read(payload.get(name)) for name, read in readers.items()},
     )
-
-
-def _text(value: object) -> str | None:
-    """Take text; an empty one says no more than a null."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return str(value)
-    return value if isinstance(value, str) and value else None
-
-
-def _time(value: object) -> datetime | None:
-    """Read ISO 8601; a time without zone is UTC, as all of Telnyx's are."""
-    if not isinstance(value, str):
-        return None
-    try:
-        time = datetime.fromisoformat(value)
-        return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
@@ -161,59 +143,62 @@ _STREAMING_SPELLINGS: Final[Mapping[str, str]] = {
     for prefix, dot in (("", "_"), ("call.", "."), ("call_", "_"), ("call.", "_"))
 }
 
-_PLAYED: Final[Mapping[str, _Reader]] = {"media_url": _text, "media_name": _text}
-_STREAM: Final[Mapping[str, _Reader]] = {"stream_id": _text, "stream_url": _text}
+_PLAYED: Final[Mapping[str, _Reader]] = {"media_url": read_text, "media_name": read_text}
+_STREAM: Final[Mapping[str, _Reader]] = {"stream_id": read_text, "stream_url": read_text}
 
 # Which class an event type has, and how the fields beyond the common ones are read.
 _EVENTS: Final[Mapping[str, tuple[_EventFactory, Mapping[str, _Reader]]]] = {
     "call.initiated": (
         CallInitiated,
-        {"direction": _text, "state": _text, "caller_id_name": _text},
+        {"direction": read_text, "state": read_text, "caller_id_name": read_text},
     ),
     "call.answered": (CallAnswered, {}),
     "call.bridged": (CallBridged, {}),
     "call.hangup": (
         CallHangup,
         {
-            "hangup_cause": _text,
-            "hangup_source": _text,
-            "sip_hangup_cause": _text,
+            "hangup_cause": read_text,
+            "hangup_source": read_text,
+            "sip_hangup_cause": read_text,
             "call_quality_stats": _mapping,
-            "start_time": _time,
+            "start_time": read_time,
         },
     ),
-    "call.dtmf.received": (CallDtmfReceived, {"digit": _text}),
+    "call.dtmf.received": (CallDtmfReceived, {"digit": read_text}),
     "streaming.started": (StreamingStarted, _STREAM),
     "streaming.stopped": (StreamingStopped, _STREAM),
     "streaming.failed": (
         StreamingFailed,
-        {"failure_reason": _text, "stream_id": _text, "stream_type": _text},
+        {"failure_reason": read_text, "stream_id": read_text, "stream_type": read_text},
     ),
-    "call.machine.detection.ended": (MachineDetectionEnded, {"result": _text}),
-    "call.machine.greeting.ended": (MachineGreetingEnded, {"result": _text}),
+    "call.machine.detection.ended": (MachineDetectionEnded, {"result": read_text}),
+    "call.machine.greeting.ended": (MachineGreetingEnded, {"result": read_text}),
     "call.machine.premium.detection.ended": (
         partial(MachineDetectionEnded, premium=True),
-        {"result": _text},
+        {"result": read_text},
     ),
     "call.machine.premium.greeting.ended": (
         partial(MachineGreetingEnded, premium=True),
-        {"result": _text},
+        {"result": read_text},
     ),
-    "call.machine.premium.call_screening.detected": (CallScreeningDetected, {"result": _text}),
+    "call.machine.premium.call_screening.detected": (CallScreeningDetected, {"result": read_text}),
     "call.playback.started": (PlaybackStarted, _PLAYED),
-    "call.playback.ended": (PlaybackEnded, {**_PLAYED, "status": _text, "status_detail": _text}),
+    "call.playback.ended": (
+        PlaybackEnded,
+        {**_PLAYED, "status": read_text, "status_detail": read_text},
+    ),
     "call.speak.started": (SpeakStarted, {}),
-    "call.speak.ended": (SpeakEnded, {"status": _text}),
-    "call.gather.ended": (GatherEnded, {"digits": _text, "status": _text}),
+    "call.speak.ended": (SpeakEnded, {"status": read_text}),
+    "call.gather.ended": (GatherEnded, {"digits": read_text, "status": read_text}),
     "call.recording.saved": (
         RecordingSaved,
         {
             "recording_urls": _texts,
             "public_recording_urls": _texts,
-            "channels": _text,
-            "recording_started_at": _time,
-            "recording_ended_at": _time,
+            "channels": read_text,
+            "recording_started_at": read_time,
+            "recording_ended_at": read_time,
         },
     ),
-    "call.recording.error": (RecordingError, {"reason": _text}),
+    "call.recording.error": (RecordingError, {"reason": read_text}),
 }
