@@ -148,6 +148,10 @@ class Outbox:
         self.packets_sent += 1
         return SendMedia(head)
 
+    def written(self, now: float) -> None:
+        """Note that the packet last handed out has been written."""
+        self._playout.written(now, PTIME)
+
     def fill(self, now: float) -> float:
         """Have the next packet or mark ready; return 0.0, or in how many seconds one may be.
 

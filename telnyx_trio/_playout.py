@@ -52,6 +52,14 @@ class Playout:
         """Note that a packet of ``duration`` seconds leaves now."""
         self._ends_at = max(self._ends_at, now) + duration
 
+    def written(self, now: float, duration: float) -> None:
+        """Note that a packet, which ``sent`` had leave earlier, has only now got off.
+
+        Telnyx cannot have begun to play it before. Without this, a stall while the first packet is
+        written would put the rest further ahead than ``lead``.
+        """
+        self._ends_at = max(self._ends_at, now + duration)
+
     def mark_sent(self, name: str) -> None:
         """Note that a mark leaves now."""
         self._marks.append((name, False))

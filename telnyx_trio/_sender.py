@@ -18,7 +18,7 @@ from ._outbox import Outbox
 from ._playout import MAX_MARKS
 from ._types import ByteOrder
 from .audio import PcmData
-from .protocol import Command
+from .protocol import Command, SendMedia
 
 MAX_SEND_QUEUE: Final = 2.0
 """Seconds of audio that may wait to be converted before ``send_audio`` waits."""
@@ -99,6 +99,8 @@ class Sender:
                 self.wake_givers()
             if not isinstance(step, float):
                 await send(step)
+                if isinstance(step, SendMedia):
+                    outbox.written(trio.current_time())
             elif step == inf:
                 await self._more.park()
             else:

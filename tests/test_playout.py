@@ -115,3 +115,17 @@ def test_impossible_lead_is_refused(lead: float) -> None:
     """Less than nothing, or no number."""
     with pytest.raises(ValueError, match="lead"):
         Playout(lead)
+
+
+def test_a_late_first_packet_puts_nothing_further_ahead() -> None:
+    """What is ahead counts from when the packet was written, not from when it was to be sent."""
+    playout = Playout(lead=0.4)
+    playout.sent(10.0, 0.02)
+    playout.written(10.7, 0.02)
+    assert playout.ahead(10.7) == pytest.approx(0.02)
+    for _ in range(19):
+        assert playout.delay(10.7, 0.02) == 0
+        playout.sent(10.7, 0.02)
+        playout.written(10.7, 0.02)
+    assert playout.ahead(10.7) == pytest.approx(0.4)
+    assert playout.delay(10.7, 0.02) > 0
