@@ -78,7 +78,12 @@ async def open_server(
                         url=url,
                     )
                     if listeners:
-                        await port_nursery.start(_serve_shielded, server, listeners, shutdown)
+                        serving = trio.CancelScope()
+                        await port_nursery.start(_serve, server, listeners, shutdown, serving)
+                        # From here on webhooks and media sockets must live until the calls are
+                        # over, whatever was cancelled. Not before: a cancelled `start` waits for
+                        # its task, which would wait for `shutdown`.
+                        serving.shield = True
                     try:
                         yield server
                     finally:
@@ -88,15 +93,15 @@ async def open_server(
                 shutdown.set()
 
 
-async def _serve_shielded(
+async def _serve(
     server: CallServer,
     listeners: list[trio.SocketListener],
     shutdown: trio.Event,
+    scope: trio.CancelScope,
     *,
     task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
 ) -> None:
-    # Until the calls are over, webhooks and media sockets must live, whatever was cancelled.
-    with trio.CancelScope(shield=True):
+    with scope:
         await serve_listeners(server, listeners, shutdown, task_status=task_status)
 
 

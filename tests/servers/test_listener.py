@@ -13,13 +13,13 @@ import httpx
 import pytest
 import trio
 import trio.testing
-from server_world import World, listen_to_end, open_world, silence
+from server_world import World, config_for, listen_to_end, open_world, silence
 
-from telnyx_trio import Call, open_client_websocket
+from telnyx_trio import Call, open_client_websocket, open_server
 from telnyx_trio._websocket import WebSocketRejected
 from telnyx_trio.servers import _listener
 from telnyx_trio.servers._request import PrefixedStream
-from telnyx_trio.testing import Phone
+from telnyx_trio.testing import Phone, open_carrier
 
 UPGRADE = (
     b"Host: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -205,7 +205,7 @@ async def test_failing_hypercorn_is_started_again(caplog: pytest.LogCaptureFixtu
                 await stream.send_all(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
                 with suppress(trio.BrokenResourceError):
                     await read_all(stream)
-        await trio.sleep(0.1)
+        await trio.sleep(0.5)
         reply = await exchange(world, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert statuses(reply) == [200]
         assert leg.is_alive
@@ -361,3 +361,34 @@ async def test_no_private_socket_is_told_at_once(
     with trio.fail_after(5), pytest.raises(OSError, match="TMPDIR"):
         async with open_world(sockets=True):
             pytest.fail("opened")  # pragma: no cover
+
+
+class CancelAtStep(trio.abc.Instrument):
+    """Cancels a scope at the n-th step of any task."""
+
+    def __init__(self, scope: trio.CancelScope, step: int) -> None:
+        self._scope = scope
+        self._left = step
+
+    def before_task_step(self, task: trio.lowlevel.Task) -> None:
+        self._left -= 1
+        if self._left == 0:
+            self._scope.cancel()
+
+
+async def test_opening_can_be_cancelled_at_any_step() -> None:
+    """On real sockets too: nothing waits for ever, and the port is free again."""
+    async with open_carrier() as carrier:
+        config = config_for(carrier)
+        opened = 0
+        for step in range(1, 80):
+            with trio.CancelScope() as scope:
+                instrument = CancelAtStep(scope, step)
+                trio.lowlevel.add_instrument(instrument)
+                try:
+                    async with open_server(config):
+                        opened += 1
+                        await trio.lowlevel.checkpoint()
+                finally:
+                    trio.lowlevel.remove_instrument(instrument)
+        assert 0 < opened < 79
