@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
 from random import Random
 from typing import Final
@@ -14,7 +14,6 @@ import httpx
 import trio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from .._lone_error import unwrap_lone_error
 from ._clock import SimulatedClock
 from ._exchange import Exchange
 from ._faults import Faults
@@ -175,6 +174,21 @@ class Carrier:
         return MemoryHttpTransport(self._api, self._nursery)
 
 
+@contextmanager
+def _bare_errors() -> Iterator[None]:
+    """Let an error leave as itself, where the nurseries made a group of it and cancellations."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        _, errors = group.split(trio.Cancelled)
+        if errors is None or len(errors.exceptions) > 1:
+            raise
+        error: BaseException = errors
+        while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+            error = error.exceptions[0]
+        raise error from error.__cause__
+
+
 @asynccontextmanager
 async def open_carrier(
     *,
@@ -212,7 +226,7 @@ async def open_carrier(
     if settings.webhook_url is None:
         settings.webhook_url = transport.webhook_url
     clock = SimulatedClock()
-    with unwrap_lone_error():
+    with _bare_errors():
         async with transport.open() as link, trio.open_nursery() as nursery:
             webhooks = WebhookSender(
                 signing_key=signing_key,

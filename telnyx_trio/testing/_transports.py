@@ -11,7 +11,6 @@ import httpx
 import trio
 
 from .._errors import RemoteProtocolError
-from .._http_body import WholeBody
 from .._websocket import CLOSE_TIMEOUT, WebSocket, WebSocketRejected, open_client_websocket
 from ._memory_websocket import MemoryWebSocket, memory_websocket_pair
 
@@ -74,6 +73,21 @@ class SocketTransport:
             yield _SocketLink(client)
 
 
+class _Body(httpx.AsyncByteStream):
+    """A request body that leaves no unfinished generator when sending it breaks off."""
+
+    def __init__(self, body: bytes) -> None:
+        self._parts = [body]
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        if not self._parts:
+            raise StopAsyncIteration
+        return self._parts.pop()
+
+
 class _SocketLink:
     def __init__(self, client: httpx.AsyncClient) -> None:
         self._client = client
@@ -81,7 +95,7 @@ class _SocketLink:
     async def post_webhook(self, url: str, headers: Headers, body: bytes) -> int | None:
         try:
             request = self._client.build_request("POST", url, headers=headers, content=body)
-            request.stream = WholeBody(body)
+            request.stream = _Body(body)
             response = await self._client.send(request)
         except (httpx.HTTPError, httpx.InvalidURL):
             return None
