@@ -108,7 +108,7 @@ def test_speech_is_shipped(name: str, at_least: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("purpose", "end"), [("demo", "telnyx-trio demo"), ("tests", "python -m pytest")]
+    ("purpose", "end"), [("demo", "telnyx-trio demo"), ("tests", "python -m pytest -n 2")]
 )
 def test_readme_command(purpose: str, end: str) -> None:
     """A README command is one line, needs only venv and pip, and ends in its purpose."""
