@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from ._errors import RateLimited as RateLimited
     from ._errors import RegistryError as RegistryError
     from ._errors import RemoteProtocolError as RemoteProtocolError
+    from ._errors import ResourceNotFound as ResourceNotFound
     from ._errors import StreamError as StreamError
     from ._errors import TelnyxError as TelnyxError
     from ._errors import UnknownCall as UnknownCall
@@ -82,6 +83,10 @@ if TYPE_CHECKING:
     from .audio import pcma_to_pcm as pcma_to_pcm
     from .audio import pcmu_to_pcm as pcmu_to_pcm
     from .audio import telnyx_payload_to_pcm as telnyx_payload_to_pcm
+    from .call_control import AccountClient as AccountClient
+    from .call_control import CallControlApplication as CallControlApplication
+    from .call_control import OutboundVoiceProfile as OutboundVoiceProfile
+    from .call_control import PhoneNumber as PhoneNumber
     from .call_control import TelnyxClient as TelnyxClient
     from .call_control import open_client as open_client
     from .servers import CallServer as CallServer
@@ -119,6 +124,7 @@ _ROOMS = {
         "RateLimited",
         "RegistryError",
         "RemoteProtocolError",
+        "ResourceNotFound",
         "StreamError",
         "TelnyxError",
         "UnknownCall",
@@ -147,7 +153,14 @@ _ROOMS = {
         "pcmu_to_pcm",
         "telnyx_payload_to_pcm",
     ),
-    ".call_control": ("TelnyxClient", "open_client"),
+    ".call_control": (
+        "AccountClient",
+        "CallControlApplication",
+        "OutboundVoiceProfile",
+        "PhoneNumber",
+        "TelnyxClient",
+        "open_client",
+    ),
     ".servers": (
         "CallServer",
         "MediaRequest",

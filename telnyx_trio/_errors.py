@@ -26,7 +26,8 @@
     │   └── CallControlRefused           Telnyx answered with an error
     │       ├── AuthenticationFailed     401, 403
     │       ├── CallAlreadyEnded         422 with code 90018, or 404 for the call
-    │       └── RateLimited              429
+    │       ├── RateLimited              429
+    │       └── ResourceNotFound         404 for anything but a call
     └── WebhookError
         ├── InvalidSignature
         └── InvalidWebhook
@@ -301,6 +302,10 @@ class RateLimited(CallControlRefused):
     ) -> None:
         super().__init__(action, status, errors)
         self.retry_after = retry_after
+
+
+class ResourceNotFound(CallControlRefused):
+    """The account has no such application, number or profile (404)."""
 
 
 class WebhookError(TelnyxError):

@@ -1,10 +1,14 @@
 """Call Control: Telnyx's REST API for calls, its commands and its answers.
 
 ``open_client`` gives the client. What is sent is decided in pure modules (``_stream_options``,
-``_commands``), as is what an answer means and whether to try again (``_replies``, ``_retry``);
-``_exchange`` and ``_client`` only carry it out.
+``_commands``, ``_account_values``), as is what an answer means and whether to try again
+(``_replies``, ``_retry``); ``_exchange``, ``_client`` and ``_account`` only carry it out.
 """
 
+from ._account import AccountClient as AccountClient
+from ._account_values import CallControlApplication as CallControlApplication
+from ._account_values import OutboundVoiceProfile as OutboundVoiceProfile
+from ._account_values import PhoneNumber as PhoneNumber
 from ._client import DEFAULT_BASE_URL as DEFAULT_BASE_URL
 from ._client import TelnyxClient as TelnyxClient
 from ._client import open_client as open_client

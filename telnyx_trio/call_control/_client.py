@@ -14,6 +14,7 @@ import trio
 
 from .._errors import CallAlreadyEnded, ConfigurationError
 from .._redact import redact_url
+from ._account import AccountClient
 from ._commands import (
     Command,
     RejectCause,
@@ -63,9 +64,13 @@ class TelnyxClient:
     No method has a timeout of its own beyond that: use a cancel scope.
 
     Cancelled: the command may or may not have reached Telnyx. It will not be sent again.
+
+    Attributes:
+        account: what the account holds: applications, numbers, outbound voice profiles.
     """
 
     def __init__(self, exchange: Exchange, base_url: str) -> None:
+        self.account: Final = AccountClient(exchange)
         self._exchange = exchange
         self._base_url = base_url
 

@@ -6,8 +6,9 @@ The only module that knows httpx's errors.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -16,7 +17,7 @@ import trio
 
 from .._errors import CallControlError, CallControlUnreachable
 from .._http_body import WholeBody
-from ._replies import read_data, read_refusal
+from ._replies import Page, read_data, read_page, read_refusal
 from ._retry import retry_pause
 
 _logger = logging.getLogger("telnyx_trio.call_control")
@@ -90,10 +91,23 @@ class Exchange:
         Blocks: while MAX_CONNECTIONS requests run, until the reply is there, and between attempts.
         Cancelled: the request may or may not have reached Telnyx.
         """
+        request = partial(self._attempt, method, path, body, None, action, is_about_call)
+        response = await self._repeat(request, is_repeatable)
+        return read_data(action, response.status_code, response.content)
+
+    async def request_page(self, path: str, query: Mapping[str, str], *, action: str) -> Page:
+        """Return one page of a list; errors, blocking and cancellation as for ``request``."""
+        request = partial(self._attempt, "GET", path, None, query, action, False)
+        response = await self._repeat(request, is_repeatable=True)
+        return read_page(action, response.status_code, response.content)
+
+    async def _repeat(
+        self, request: Callable[[], Awaitable[httpx.Response]], is_repeatable: bool
+    ) -> httpx.Response:
         attempt = 1
         while True:
             try:
-                return await self._attempt(method, path, body, action, is_about_call)
+                return await request()
             except CallControlError as error:
                 pause = retry_pause(error, attempt=attempt, is_repeatable=is_repeatable)
                 if pause is None:
@@ -107,12 +121,13 @@ class Exchange:
         method: str,
         path: str,
         body: Mapping[str, object] | None,
+        query: Mapping[str, str] | None,
         action: str,
         is_about_call: bool,
-    ) -> dict[str, Any]:
+    ) -> httpx.Response:
         try:
             async with self._slots:
-                request = self._http.build_request(method, path, json=body)
+                request = self._http.build_request(method, path, json=body, params=query)
                 request.stream = WholeBody(request.content)
                 response = await self._http.send(request)
         except _NOT_SENT as error:
@@ -120,7 +135,7 @@ class Exchange:
         except _ALL_OF_HTTPX as error:
             raise CallControlUnreachable(action, request_sent=True) from error
         if response.is_success:
-            return read_data(action, response.status_code, response.content)
+            return response
         raise read_refusal(
             action,
             response.status_code,

@@ -21,6 +21,7 @@ from .._errors import (
     CallControlError,
     CallControlRefused,
     RateLimited,
+    ResourceNotFound,
 )
 from .._json_fields import read_text, read_time
 
@@ -76,23 +77,50 @@ class CallStatus:
     end_time: datetime | None = None
 
 
+@dataclass(frozen=True)
+class Page:
+    """One page of a list.
+
+    Attributes:
+        items: entries that are JSON objects.
+        total_pages: how many pages there are; 1 if Telnyx does not say.
+    """
+
+    items: list[dict[str, Any]]
+    total_pages: int = 1
+
+
 def read_data(action: str, status: int, body: bytes) -> dict[str, Any]:
     """Return ``data`` of a reply that Telnyx sent with a 2xx status; empty if it is null.
 
     Raises:
         CallControlError: the reply has not that shape.
     """
-    try:
-        envelope = msgspec.json.decode(body)
-    except (ValueError, RecursionError):
-        # The cause is dropped: a UnicodeDecodeError holds the whole body.
-        raise CallControlError(f"{action}: the HTTP {status} reply is not JSON") from None
+    envelope = _read_json(action, status, body)
     data = envelope.get("data", {}) if isinstance(envelope, dict) else None
     if isinstance(envelope, dict) and data is None:
         return {}
     if not isinstance(data, dict):
         raise CallControlError(f"{action}: the HTTP {status} reply has no data object")
     return data
+
+
+def read_page(action: str, status: int, body: bytes) -> Page:
+    """Read one page of a list that Telnyx sent with a 2xx status.
+
+    Raises:
+        CallControlError: the reply has not that shape.
+    """
+    envelope = _read_json(action, status, body)
+    data = envelope.get("data") if isinstance(envelope, dict) else None
+    if not isinstance(envelope, dict) or not isinstance(data, list):
+        raise CallControlError(f"{action}: the HTTP {status} reply has no data list")
+    meta = envelope.get("meta")
+    total = meta.get("total_pages") if isinstance(meta, dict) else None
+    return Page(
+        [item for item in data if isinstance(item, dict)],
+        total if isinstance(total, int) else 1,
+    )
 
 
 def read_dial_reply(data: Mapping[str, Any]) -> DialReply:
@@ -144,8 +172,9 @@ def read_refusal(
     errors = _read_errors(body, secrets)
     if any(error.code == CALL_HAS_ENDED_CODE for error in errors):
         return CallAlreadyEnded(action, status, errors)
-    if status == 404 and is_about_call:
-        return CallAlreadyEnded(action, status, errors)
+    if status == 404:
+        gone = CallAlreadyEnded if is_about_call else ResourceNotFound
+        return gone(action, status, errors)
     if status in (401, 403):
         return AuthenticationFailed(action, status, errors)
     if status == 429:
@@ -154,6 +183,14 @@ def read_refusal(
             asked = _seconds(headers.get("x-ratelimit-reset"))
         return RateLimited(action, status, errors, retry_after=asked)
     return CallControlRefused(action, status, errors)
+
+
+def _read_json(action: str, status: int, body: bytes) -> object:
+    try:
+        return msgspec.json.decode(body)
+    except (ValueError, RecursionError):
+        # The cause is dropped: a UnicodeDecodeError holds the whole body.
+        raise CallControlError(f"{action}: the HTTP {status} reply is not JSON") from None
 
 
 def _read_leg(action: str, data: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from telnyx_trio._errors import (
     ConfigurationError,
     LocalProtocolError,
     RateLimited,
+    ResourceNotFound,
 )
 from telnyx_trio.call_control import DialReply, StreamOptions, TelnyxClient, open_client
 
@@ -190,7 +191,7 @@ async def test_dial_404_is_no_ended_call() -> None:
     async with open_client(API_KEY, base_url=BASE_URL, transport=telnyx) as client:
         with pytest.raises(CallControlRefused) as caught:
             await dial(client)
-    assert type(caught.value) is CallControlRefused
+    assert type(caught.value) is ResourceNotFound
 
 
 async def test_nothing_is_sent_for_a_wrong_value() -> None:

@@ -17,6 +17,7 @@ from telnyx_trio._errors import (
     CallControlError,
     CallControlRefused,
     RateLimited,
+    ResourceNotFound,
 )
 from telnyx_trio.call_control import CallStatus, DialReply
 from telnyx_trio.call_control._replies import (
@@ -141,7 +142,7 @@ def test_class_of_refusal(status: int, code: str, error: type[CallControlRefused
 
 def test_404_without_a_call() -> None:
     """404 for something that names no call does not say that a call has ended."""
-    assert type(refusal(404, is_about_call=False)) is CallControlRefused
+    assert type(refusal(404, is_about_call=False)) is ResourceNotFound
 
 
 def test_ended_code_among_others() -> None:
