@@ -46,13 +46,17 @@ if TYPE_CHECKING:
     from ._errors import InvalidWebhook as InvalidWebhook
     from ._errors import LocalProtocolError as LocalProtocolError
     from ._errors import MediaTimeout as MediaTimeout
+    from ._errors import PreflightFailed as PreflightFailed
     from ._errors import ProtocolError as ProtocolError
+    from ._errors import PublicUrlUnreachable as PublicUrlUnreachable
     from ._errors import RateLimited as RateLimited
     from ._errors import RegistryError as RegistryError
     from ._errors import RemoteProtocolError as RemoteProtocolError
     from ._errors import ResourceNotFound as ResourceNotFound
+    from ._errors import SetupError as SetupError
     from ._errors import StreamError as StreamError
     from ._errors import TelnyxError as TelnyxError
+    from ._errors import UndoFailed as UndoFailed
     from ._errors import UnknownCall as UnknownCall
     from ._errors import UnsupportedEncoding as UnsupportedEncoding
     from ._errors import WebhookError as WebhookError
@@ -60,6 +64,8 @@ if TYPE_CHECKING:
     from ._events import MarkReturned as MarkReturned
     from ._events import StreamErrorReceived as StreamErrorReceived
     from ._events import StreamEvent as StreamEvent
+    from ._findings import Finding as Finding
+    from ._findings import FindingStatus as FindingStatus
     from ._media_stream import AudioTrack as AudioTrack
     from ._media_stream import MediaStream as MediaStream
     from ._media_stream import MediaStreamStatistics as MediaStreamStatistics
@@ -89,6 +95,9 @@ if TYPE_CHECKING:
     from .call_control import PhoneNumber as PhoneNumber
     from .call_control import TelnyxClient as TelnyxClient
     from .call_control import open_client as open_client
+    from .provisioning import find_public_url as find_public_url
+    from .provisioning import preflight as preflight
+    from .provisioning import require_ready as require_ready
     from .servers import CallServer as CallServer
     from .servers import MediaRequest as MediaRequest
     from .servers import ServerConfig as ServerConfig
@@ -120,18 +129,23 @@ _ROOMS = {
         "InvalidWebhook",
         "LocalProtocolError",
         "MediaTimeout",
+        "PreflightFailed",
         "ProtocolError",
+        "PublicUrlUnreachable",
         "RateLimited",
         "RegistryError",
         "RemoteProtocolError",
         "ResourceNotFound",
+        "SetupError",
         "StreamError",
         "TelnyxError",
+        "UndoFailed",
         "UnknownCall",
         "UnsupportedEncoding",
         "WebhookError",
     ),
     "._events": ("DtmfReceived", "MarkReturned", "StreamErrorReceived", "StreamEvent"),
+    "._findings": ("Finding", "FindingStatus"),
     "._media_stream": (
         "AudioTrack",
         "MediaStream",
@@ -161,6 +175,7 @@ _ROOMS = {
         "TelnyxClient",
         "open_client",
     ),
+    ".provisioning": ("find_public_url", "preflight", "require_ready"),
     ".servers": (
         "CallServer",
         "MediaRequest",

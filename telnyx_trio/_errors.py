@@ -28,6 +28,10 @@
     │       ├── CallAlreadyEnded         422 with code 90018, or 404 for the call
     │       ├── RateLimited              429
     │       └── ResourceNotFound         404 for anything but a call
+    ├── SetupError                       the account, or the way to this server, is not ready
+    │   ├── PreflightFailed              all that was found wrong, and what mends it
+    │   ├── PublicUrlUnreachable         the public address does not lead to this server
+    │   └── UndoFailed                   what stays of a temporary set-up, and how to mend it
     └── WebhookError
         ├── InvalidSignature
         └── InvalidWebhook
@@ -41,7 +45,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from ._findings import Finding
 
 
 class TelnyxError(Exception):
@@ -306,6 +313,55 @@ class RateLimited(CallControlRefused):
 
 class ResourceNotFound(CallControlRefused):
     """The account has no such application, number or profile (404)."""
+
+
+class SetupError(TelnyxError):
+    """The account, or the way from Telnyx to this server, is not as it must be."""
+
+
+class PreflightFailed(SetupError):
+    """What the preflight found wrong; all of it.
+
+    Attributes:
+        failures: each with what was expected, what was found, and what mends it.
+        problems: the same as sentences.
+    """
+
+    def __init__(self, failures: Sequence[Finding]) -> None:
+        self.failures = tuple(failures)
+        self.problems = tuple(map(str, self.failures))
+        super().__init__("; ".join(self.problems))
+
+
+class PublicUrlUnreachable(SetupError):
+    """The public address does not lead to this server.
+
+    Attributes:
+        hop: how far a request came.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        hop: Literal["DNS", "TCP", "TLS", "tunnel", "reply", "server"],
+        problem: str,
+    ) -> None:
+        self.url = url
+        self.hop = hop
+        self.problem = problem
+        super().__init__(f"the public address {url} does not lead here: {problem}")
+
+
+class UndoFailed(SetupError):
+    """Something of a temporary set-up could not be put back.
+
+    Attributes:
+        problems: one sentence each: what stays, why, and how to mend it by hand.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(self.problems))
 
 
 class WebhookError(TelnyxError):

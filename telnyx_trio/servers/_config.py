@@ -7,10 +7,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Any, Final, Literal, get_args
-from urllib.parse import urlsplit
 
 from .._call import CallOptions
 from .._errors import ConfigurationError
+from .._public_url import ngrok_address, normalise_public_url
 from .._types import MEDIA_PATH, Encoding, TelnyxMediaFormat, TrackSelection, WireByteOrder
 from ..call_control import DEFAULT_BASE_URL, SamplingRate, StreamCodec, StreamOptions, StreamTrack
 from ..webhooks import WebhookVerifier
@@ -135,7 +135,7 @@ class ServerConfig:
         for name, (variable, meaning) in _VARIABLES.items():
             found = environment.get(variable, "").strip()
             if found and name == "public_url":
-                found = _ngrok_address(found)
+                found = ngrok_address(found)
             if found:
                 values.setdefault(name, found)
             elif name not in values and (name in _ALWAYS_NEEDED or name in needed):
@@ -217,37 +217,3 @@ def _problems_of_call(call: Mapping[str, Any]) -> list[str]:
         if not isinstance(value, (int, float)) or not value >= 0:
             problems.append(f"{name} of call is {value!r}; it is a number of seconds")
     return problems
-
-
-def _ngrok_address(host: str) -> str:
-    """Return the address of a tunnel: https, but for ``http://host:port`` and this machine.
-
-    A tunnel has no port, so who gives one together with http:// means a local network.
-    """
-    scheme, _, bare = host.rpartition("://")
-    if scheme not in ("", "http", "https"):
-        return host
-    try:
-        parts = urlsplit(f"//{bare}")
-        has_port, name = parts.port is not None, parts.hostname
-    except ValueError:
-        return host
-    is_here = name in ("localhost", "127.0.0.1", "::1") and scheme != "https"
-    return f"http://{bare}" if is_here or (scheme == "http" and has_port) else f"https://{bare}"
-
-
-def normalise_public_url(url: str) -> str | None:
-    """Give a host its scheme, drop a trailing slash; None if it is no http(s) address."""
-    url = url.strip()
-    if "://" not in url:
-        url = f"https://{url}"
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        return None
-    if parts.scheme not in ("http", "https") or not parts.hostname or port == 0:
-        return None
-    if parts.query or parts.fragment or parts.username or any(c.isspace() for c in url):
-        return None
-    return f"{parts.scheme}://{parts.netloc}{parts.path.rstrip('/')}"

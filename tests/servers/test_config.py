@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from telnyx_trio import ConfigurationError, ServerConfig, TelnyxMediaFormat
-from telnyx_trio.servers import normalise_public_url
+from telnyx_trio._public_url import normalise_public_url
 
 PUBLIC_KEY = base64.b64encode(bytes(32)).decode()
 ENVIRONMENT = {
