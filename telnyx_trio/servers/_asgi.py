@@ -10,12 +10,11 @@ import trio
 
 from .._types import EVENTS_PATH, MAX_BODY_SIZE_BYTES, MEDIA_PATH
 from .._websocket import AsgiWebSocket
+from ._self_check import HEALTH_PATH, PROOF_HEADER
 from ._values import MediaRequest
 
 if TYPE_CHECKING:
     from ._server import CallServer
-
-HEALTH_PATH: Final = "/healthz"
 
 _BODY_TIMEOUT: Final = 10.0
 """Seconds that a request body may take; Telnyx gives up on a webhook after 2 s."""
@@ -43,7 +42,7 @@ class AsgiApplication:
         path, method = _path(scope), scope["method"]
         if path == EVENTS_PATH:
             if method != "POST":
-                await _respond(send, 405, allow=b"POST")
+                await _respond(send, 405, (b"allow", b"POST"))
                 return
             body = await _read_body(scope["headers"], receive)
             if isinstance(body, bytes):
@@ -53,9 +52,11 @@ class AsgiApplication:
                 await _respond(send, body)
         elif path == HEALTH_PATH:
             if method not in ("GET", "HEAD"):
-                await _respond(send, 405, allow=b"GET, HEAD")
+                await _respond(send, 405, (b"allow", b"GET, HEAD"))
                 return
-            await _respond(send, 503 if self.server.is_draining else 200)
+            proof = self.server.self_proof.answer(scope["headers"])
+            proofs = [(PROOF_HEADER.encode(), proof)] if proof else []
+            await _respond(send, 503 if self.server.is_draining else 200, *proofs)
         else:
             await _respond(send, 404)
 
@@ -108,10 +109,8 @@ async def _read_body(
     return HTTPStatus.REQUEST_TIMEOUT
 
 
-async def _respond(send: Send, status: int, *, allow: bytes | None = None) -> None:
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"0")]
-    if allow is not None:
-        headers.append((b"allow", allow))
+async def _respond(send: Send, status: int, *more: tuple[bytes, bytes]) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"0"), *more]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
 

@@ -23,6 +23,7 @@ from .._call import Call, CallOptions, open_call
 from .._errors import (
     CallAlreadyEnded,
     CallControlError,
+    ConfigurationError,
     InvalidSignature,
     InvalidToken,
     InvalidWebhook,
@@ -41,6 +42,7 @@ from ..webhooks import (
 from ._dial import Dialer
 from ._inbound import InboundCalls
 from ._leg import Leg
+from ._self_check import SelfProof, check_public_url
 from ._values import Counters, Handler, Headers, MediaRequest, Prepare, Screen, ServerStatistics
 
 if TYPE_CHECKING:
@@ -79,6 +81,7 @@ class CallServer:
         url: where it listens, such as "http://127.0.0.1:8000"; None without a listener.
         nursery: of the inbound calls. Not for your tasks: it is cancelled before you leave.
         counters: behind ``statistics``.
+        self_proof: what the health check proves, see ``check_public_url``.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class CallServer:
         self.url: Final = url
         self.nursery: Final = nursery
         self.counters: Final = Counters()
+        self.self_proof: Final = SelfProof()
         self._phase = _Phase.OPEN
         self._verifier = WebhookVerifier(config.public_key)
         self._inbox = Inbox()
@@ -126,6 +130,21 @@ class CallServer:
     def statistics(self) -> ServerStatistics:
         """Return the counters as they stand."""
         return self.counters.statistics(len(self._legs))
+
+    async def check_public_url(self) -> None:
+        """Ask ``/healthz`` at the public address, and return if this very server answers.
+
+        For before anything at Telnyx is made to lead there: a tunnel that has ended, or leads to
+        another program, is found here and not by a caller who hears nothing.
+
+        Raises:
+            PublicUrlUnreachable: it does not; ``hop`` says how far the request came.
+            ConfigurationError: there is no public address.
+        Blocks: at most 20 s.  Cancelled: nothing has changed.
+        """
+        if self.config.public_url is None:
+            raise ConfigurationError(["public_url is not set, so it can't be checked"])
+        await check_public_url(self.config.public_url, self.self_proof)
 
     async def stop(self, drain_timeout: float | None = None) -> None:
         """Take no more calls, and wait for the running ones; after a while hang up on them.
