@@ -172,7 +172,7 @@ async def test_hangup_cause_that_never_comes_costs_a_second(autojump_clock: Mock
     """Leaving waits for the cause no longer than a second."""
     async with open_world() as world:
         async with world.server.dial(to=CALLEE) as call:
-            world.carrier.settings.webhook_url = None
+            world.carrier.webhook_url = None
             await trio.sleep(1)
             left_at = trio.current_time()
         assert trio.current_time() - left_at == pytest.approx(1.0, abs=0.05)
@@ -268,7 +268,7 @@ async def test_cancelling_hangs_up_without_waiting_for_the_cause(autojump_clock:
     async with open_world() as world:
         with trio.CancelScope() as scope:
             async with world.server.dial(to=CALLEE) as call:
-                world.carrier.settings.webhook_url = None
+                world.carrier.webhook_url = None
                 scope.cancel()
                 cancelled_at = trio.current_time()
                 await trio.sleep_forever()
@@ -363,7 +363,7 @@ async def test_hangup_cut_off_by_leaving_is_one_for_telnyx(
     async with open_world() as world:
         world.carrier.faults.lose_reply("/actions/hangup")
         async with world.server.dial(to=CALLEE) as call:
-            world.carrier.settings.webhook_url = None
+            world.carrier.webhook_url = None
             call.nursery.start_soon(call.hangup)
             await trio.sleep(1)
         ids = [request.body["command_id"] for request in world.requests("hangup")]

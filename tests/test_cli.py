@@ -119,7 +119,9 @@ async def test_simulator_prints_settings_that_work() -> None:
                     "connection_id": settings["TELNYX_CALL_CONTROL_APP_ID"],
                 },
             )
+            number = await client.get(f"/phone_numbers/{settings['TELNYX_PHONE_NUMBER_ID']}")
         assert reply.status_code == 200, reply.text
+        assert number.json()["data"]["phone_number"] == settings["TELNYX_PHONE_NUMBER"]
         process.send_signal(signal.SIGTERM)
         assert await process.wait() == 0
 

@@ -84,12 +84,14 @@ async def _simulate(options: argparse.Namespace) -> None:
     speaker = Phone(answer_after=1.0, says=CALLER_WAV, speak_at=1.0, noise=8)
     async with open_carrier(settings=settings, host=options.host, port=options.port) as carrier:
         carrier.default_phone = speaker
+        number = carrier.account.add_number(_NUMBER, connection_id=carrier.connection_id)
         environment = {
             "TELNYX_BASE_URL": carrier.base_url,
             "TELNYX_API_KEY": carrier.api_key,
             "TELNYX_PUBLIC_KEY": carrier.public_key,
             "TELNYX_CALL_CONTROL_APP_ID": carrier.connection_id,
             "TELNYX_PHONE_NUMBER": _NUMBER,
+            "TELNYX_PHONE_NUMBER_ID": number["id"],
         }
         for name, value in environment.items():
             print(f"export {name}={shlex.quote(value)}")

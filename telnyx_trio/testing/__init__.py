@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from .._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from ._account import CODE_OF_ANY_VERIFICATION as CODE_OF_ANY_VERIFICATION
+    from ._account import Account as Account
     from ._carrier import SIMULATED_API_KEY as SIMULATED_API_KEY
     from ._carrier import Carrier as Carrier
     from ._carrier import open_carrier as open_carrier
@@ -43,6 +45,10 @@ if TYPE_CHECKING:
     from ._webhooks import WebhookDelivery as WebhookDelivery
 
 _ROOMS = {
+    "._account": (
+        "Account",
+        "CODE_OF_ANY_VERIFICATION",
+    ),
     "._carrier": (
         "Carrier",
         "SIMULATED_API_KEY",

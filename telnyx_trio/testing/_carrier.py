@@ -14,6 +14,9 @@ import httpx
 import trio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from ._account import Account
+from ._account_api import AccountApi
+from ._call_api import CallApi
 from ._clock import SimulatedClock
 from ._exchange import Exchange
 from ._faults import Faults
@@ -40,6 +43,9 @@ class Carrier:
         base_url: of the REST API, with "/v2", as ``TELNYX_BASE_URL`` has it.
         public_key: of the webhooks' signatures, base64, as ``TELNYX_PUBLIC_KEY`` has it.
         settings: how it behaves; may be changed at any time.
+        account: applications, numbers, verified numbers and voice profiles. To begin with it has
+            one application and one profile, and no numbers.
+        connection_id: of the ready-made application.
     """
 
     def __init__(
@@ -49,6 +55,8 @@ class Carrier:
         base_url: str,
         public_key: str,
         settings: CarrierSettings,
+        account: Account,
+        connection_id: str,
         exchange: Exchange,
         api: RestApi,
         webhooks: WebhookSender,
@@ -58,24 +66,21 @@ class Carrier:
         self.base_url = base_url
         self.public_key = public_key
         self.settings = settings
+        self.account = account
+        self.connection_id = connection_id
         self._exchange = exchange
         self._api = api
         self._webhooks = webhooks
         self._nursery = nursery
 
     @property
-    def connection_id(self) -> str:
-        """Id of its one Call Control application."""
-        return self._exchange.connection_id
-
-    @property
     def webhook_url(self) -> str | None:
-        """Where the application wants its webhooks."""
-        return self.settings.webhook_url
+        """Where the ready-made application wants its webhooks."""
+        return self.account.applications[self.connection_id]["webhook_event_url"] or None
 
     @webhook_url.setter
     def webhook_url(self, url: str | None) -> None:
-        self.settings.webhook_url = url
+        self.account.applications[self.connection_id]["webhook_event_url"] = url or ""
 
     @property
     def rest_latency(self) -> float:
@@ -127,7 +132,11 @@ class Carrier:
     async def call_in(
         self, *, to: str, from_: str = "+15550100001", phone: Phone | None = None
     ) -> Leg:
-        """Place an inbound call: somebody dials one of the application's numbers.
+        """Place an inbound call: somebody dials a number.
+
+        Of a number in the account, the application that it is routed to takes the call; with none,
+        or an inactive one, the call fails without a webhook. Every other number is the ready-made
+        application's.
 
         Returns at once, while it rings; ``Leg.wait_answered`` waits for what comes of it. A caller
         whom nobody answers gives up after 30 s.
@@ -143,6 +152,7 @@ class Carrier:
         await trio.lowlevel.checkpoint()
         return self._exchange.place(
             "incoming",
+            self.account.route(to, default=self.connection_id),
             to=to,
             from_=from_,
             phone=phone if phone is not None else Phone(),
@@ -172,6 +182,21 @@ class Carrier:
     def http_transport(self) -> httpx.AsyncBaseTransport:
         """Return a transport for ``httpx.AsyncClient(transport=...)`` that needs no socket."""
         return MemoryHttpTransport(self._api, self._nursery)
+
+
+def _furnish(account: Account, webhook_url: str) -> str:
+    """Put the ready-made application and its profile into an account; returns the one's id."""
+    profile = account.add_profile("ready-made")
+    application = account.add_application(
+        "ready-made",
+        # Required of everybody else; a carrier may be opened before the server has an address.
+        webhook_event_url=webhook_url or _MEMORY_HOST,
+        webhook_api_version="2",
+        outbound={"outbound_voice_profile_id": profile["id"]},
+    )
+    application["webhook_event_url"] = webhook_url
+    application_id: str = application["id"]
+    return application_id
 
 
 @contextmanager
@@ -212,7 +237,7 @@ async def open_carrier(
         host: to serve the REST API on.
         port: 0 for any free one.
         seed: of ids, key and noise, for a carrier that is the same each time.
-        wall_clock: of the webhooks' signatures, Unix seconds.
+        wall_clock: of the webhooks' signatures and of the replies' ``Date``, Unix seconds.
 
     Raises:
         OSError: the port is taken.
@@ -223,9 +248,9 @@ async def open_carrier(
     signing_key = Ed25519PrivateKey.from_private_bytes(random.randbytes(32))
     settings = replace(settings) if settings is not None else CarrierSettings()
     transport = transport if transport is not None else SocketTransport()
-    if settings.webhook_url is None:
-        settings.webhook_url = transport.webhook_url
     clock = SimulatedClock()
+    account = Account(random=random, today=clock.iso)
+    connection_id = _furnish(account, settings.webhook_url or transport.webhook_url or "")
     with _bare_errors():
         async with transport.open() as link, trio.open_nursery() as nursery:
             webhooks = WebhookSender(
@@ -245,7 +270,16 @@ async def open_carrier(
                 clock=clock,
                 random=random,
             )
-            api = RestApi(api_key=api_key, exchange=exchange, settings=settings, webhooks=webhooks)
+            api = RestApi(
+                api_key=api_key,
+                parts=[
+                    CallApi(exchange, account, settings).answer,
+                    AccountApi(account, settings).answer,
+                ],
+                settings=settings,
+                webhooks=webhooks,
+                wall_clock=wall_clock,
+            )
             origin = _MEMORY_HOST
             if transport.listens:
                 bound_port: int = await nursery.start(serve_rest, api, host, port)
@@ -255,6 +289,8 @@ async def open_carrier(
                 base_url=f"{origin}/v2",
                 public_key=base64.b64encode(signing_key.public_key().public_bytes_raw()).decode(),
                 settings=settings,
+                account=account,
+                connection_id=connection_id,
                 exchange=exchange,
                 api=api,
                 webhooks=webhooks,

@@ -11,8 +11,9 @@ import trio
 
 from ._clock import SimulatedClock
 from ._codecs import Codec
+from ._fields import Record
 from ._leg_audio import LegAudio
-from ._leg_values import Direction, LegNames, LegOptions, LegServices
+from ._leg_values import Direction, Hangup, LegNames, LegOptions, LegServices
 from ._legs import Leg
 from ._phone import Phone
 from ._settings import CarrierSettings
@@ -64,7 +65,6 @@ class Exchange:
     ) -> None:
         self.legs: dict[str, Leg] = {}
         self.book = PhoneBook()
-        self.connection_id = str(random.randrange(10**18, 10**19))
         self._settings = settings
         self._nursery = nursery
         self._random = random
@@ -73,6 +73,7 @@ class Exchange:
     def place(
         self,
         direction: Direction,
+        application: Record | None,
         *,
         to: str,
         from_: str,
@@ -80,6 +81,8 @@ class Exchange:
         options: LegOptions,
     ) -> Leg:
         """Start a leg: announce it and let it ring.
+
+        Without an application nobody can take it: it is over before it rings.
 
         Raises:
             OSError: the phone's WAV file is not there.
@@ -91,14 +94,17 @@ class Exchange:
             + base64.urlsafe_b64encode(self._random.randbytes(30)).decode("ascii"),
             call_leg_id=self._new_uuid(),
             call_session_id=self._new_uuid(),
-            connection_id=self.connection_id,
+            connection_id="" if application is None else application["id"],
             direction=direction,
             to=to,
             from_=from_,
         )
         audio = LegAudio(self.codec_of(phone), noise=phone.noise, seed=self._random.getrandbits(32))
-        leg = Leg(names, options, phone, audio, self._services)
+        leg = Leg(names, options, phone, audio, self._services, application)
         self.legs[names.call_control_id] = leg
+        if application is None:
+            leg.end(Hangup("not_found", "unknown", "404"))
+            return leg
         leg.ring()
         self._nursery.start_soon(leg.live)
         return leg

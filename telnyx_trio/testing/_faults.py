@@ -50,19 +50,23 @@ class Faults:
         """Store a fault; the first stored one that matches a request hits it, alone."""
         self._faults.append(fault)
 
-    def delay_reply(self, path: str, delay: float, *, nth: int = 1) -> None:
+    def delay_reply(self, path: str, delay: float, *, nth: int = 1, method: str = "POST") -> None:
         """Let the reply to the nth such request wait, after the request took effect."""
-        self.add(Fault(path, skip=nth - 1, delay=delay))
+        self.add(Fault(path, method, skip=nth - 1, delay=delay))
 
-    def lose_reply(self, path: str, *, nth: int = 1) -> None:
+    def lose_reply(self, path: str, *, nth: int = 1, method: str = "POST") -> None:
         """Let the nth such request take effect and never be answered."""
-        self.add(Fault(path, skip=nth - 1, never_replies=True))
+        self.add(Fault(path, method, skip=nth - 1, never_replies=True))
 
-    def drop_connection(self, path: str, *, after_effect: bool = False, nth: int = 1) -> None:
+    def drop_connection(
+        self, path: str, *, after_effect: bool = False, nth: int = 1, method: str = "POST"
+    ) -> None:
         """Break the connection of the nth such request."""
-        self.add(Fault(path, skip=nth - 1, drops="reply" if after_effect else "request"))
+        self.add(Fault(path, method, skip=nth - 1, drops="reply" if after_effect else "request"))
 
-    def rate_limit(self, path: str, *, reset: float = 1.0, times: int = 1) -> None:
+    def rate_limit(
+        self, path: str, *, reset: float = 1.0, times: int = 1, method: str = "POST"
+    ) -> None:
         """Answer with 429, and with ``x-ratelimit-reset`` as Telnyx does."""
         refusal = Refusal(429, "10011", "too many requests").response()
         headers: Sequence[tuple[bytes, bytes]] = [
@@ -71,12 +75,12 @@ class Faults:
             (b"x-ratelimit-reset", f"{reset:g}".encode("ascii")),
         ]
         response = Response(429, [*refusal.headers, *headers], refusal.body)
-        self.add(Fault(path, times=times, response=response))
+        self.add(Fault(path, method, times=times, response=response))
 
-    def fail(self, path: str, *, status: int = 500, times: int = 1) -> None:
+    def fail(self, path: str, *, status: int = 500, times: int = 1, method: str = "POST") -> None:
         """Answer with a server error."""
         refusal = Refusal(status, "10037", "simulated failure")
-        self.add(Fault(path, times=times, response=refusal.response()))
+        self.add(Fault(path, method, times=times, response=refusal.response()))
 
     def take(self, method: str, path: str) -> Fault | None:
         """Return the fault that hits this request, counting it."""

@@ -55,6 +55,7 @@ async def serve_rest(
     config = Config()
     config.bind = [f"fd://{listener.detach()}"]
     config.errorlog = None
+    config.include_date_header = False  # the API has its own, which may be wrong on purpose
     async with trio.open_nursery() as nursery:
         await nursery.start(hypercorn.trio.serve, app, config)
         task_status.started(bound_port)

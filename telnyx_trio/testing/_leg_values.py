@@ -12,6 +12,7 @@ import trio
 from ._clock import SimulatedClock
 from ._stream_values import StreamRequest
 from ._transports import Link
+from ._webhooks import WebhookTarget
 
 Direction: TypeAlias = Literal["incoming", "outgoing"]
 Party: TypeAlias = Literal["caller", "callee", "unknown"]
@@ -63,7 +64,7 @@ class LegServices:
     nursery: trio.Nursery
     link: Link
     clock: SimulatedClock
-    post: Callable[[str, Mapping[str, Any], str | None], None]
+    post: Callable[[str, Mapping[str, Any], WebhookTarget], None]
     new_stream_id: Callable[[], str]
 
 

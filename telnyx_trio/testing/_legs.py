@@ -11,6 +11,7 @@ import trio
 
 from .._errors import LocalProtocolError
 from ._codecs import Samples, write_wav
+from ._fields import Record
 from ._leg_audio import LegAudio
 from ._leg_values import (
     NEXT_STATES,
@@ -24,6 +25,7 @@ from ._leg_values import (
 from ._media import LegStream, StreamEnd
 from ._phone import Phone
 from ._stream_values import LegCounters, StreamRequest
+from ._webhooks import webhook_target
 
 _SIP_OF_OUTCOME: Final = {"busy": ("user_busy", "486"), "rejected": ("call_rejected", "603")}
 
@@ -54,6 +56,7 @@ class Leg:
         phone: Phone,
         audio: LegAudio,
         services: LegServices,
+        application: Record | None,
     ) -> None:
         self.names = names
         self.options = options
@@ -72,6 +75,7 @@ class Leg:
         self.ended_at: float | None = None
         self.seen_commands: dict[str, float] = {}  # command_id to time; the REST side's
         self._services = services
+        self._application = application
         self._scope = trio.CancelScope()
         self._stream: LegStream | None = None
         self._answered = trio.Event()
@@ -257,7 +261,9 @@ class Leg:
             self._stream.stop()
 
     def post(self, event_type: str, payload: Mapping[str, Any]) -> None:
-        """Send a webhook about this leg."""
+        """Send a webhook about this leg; to nobody if no application has to do with it."""
+        if self._application is None:
+            return
         names = self.names
         common = {
             "call_control_id": names.call_control_id,
@@ -268,7 +274,8 @@ class Leg:
             "from": names.from_,
             "to": names.to,
         }
-        self._services.post(event_type, common | dict(payload), self.options.webhook_url)
+        target = webhook_target(self._application, self.options.webhook_url)
+        self._services.post(event_type, common | dict(payload), target)
 
     def note(self, kind: str, detail: str = "") -> None:
         """Write into the diary."""

@@ -11,12 +11,16 @@ _TITLES: Final = {
     "10004": "Missing required parameter",
     "10005": "Resource not found",
     "10009": "Authentication failed",
+    "10010": "Authorization failed",
     "10011": "Too many requests",
     "10015": "Bad request",
     "10016": "Phone number must be in +E.164 format",
+    "10017": "Associated resource does not exist",
+    "10021": "Resource in use",
     "10032": "Invalid enumerated value",
     "10033": "Value outside of range",
     "10037": "Service unavailable",
+    "10039": "Feature limited at this account level",
     "90015": "Invalid Call Control ID",
     "90017": "Invalid value for client_state",
     "90018": "Call has already ended",
@@ -44,14 +48,24 @@ class Refusal(Exception):
         status: HTTP status.
         code: of Telnyx's list, developers.telnyx.com/data/api-errors.json.
         detail: for people.
-        field_name: of the request that is wrong.
+        field_name: of the body's field that is wrong, with slashes down to an inner one.
+        parameter: of the query that is wrong.
     """
 
-    def __init__(self, status: int, code: str, detail: str, field_name: str | None = None) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        field_name: str | None = None,
+        *,
+        parameter: str | None = None,
+    ) -> None:
         self.status = status
         self.code = code
         self.detail = detail
         self.field_name = field_name
+        self.parameter = parameter
         super().__init__(f"HTTP {status}, {code}: {detail}")
 
     def response(self) -> Response:
@@ -64,6 +78,8 @@ class Refusal(Exception):
         }
         if self.field_name is not None:
             error["source"] = {"pointer": f"/{self.field_name}"}
+        elif self.parameter is not None:
+            error["source"] = {"parameter": self.parameter}
         return json_response({"errors": [error]}, self.status)
 
 

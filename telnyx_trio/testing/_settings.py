@@ -11,14 +11,16 @@ StreamingEventStyle: TypeAlias = Literal[
     "streaming.started", "call.streaming.started", "streaming_started"
 ]
 
+PlusInFilter: TypeAlias = Literal["ignored", "finds_nothing"]
+
 
 @dataclass
 class CarrierSettings:
     """What can be changed of a carrier, at any time; it holds for what begins afterwards.
 
     Attributes:
-        webhook_url: where the Call Control application wants its webhooks; None for nowhere. A dial
-            or answer with ``webhook_url`` overrides it for its leg.
+        webhook_url: where the ready-made application wants its webhooks when the carrier opens;
+            None for nowhere. ``Carrier.webhook_url`` changes it afterwards.
         leg_encoding: codec of the legs, as the phone network has it: PCMU in North America, PCMA
             nearly everywhere else, L16 for a leg that Telnyx already decoded.
         leg_sample_rate: of an L16 leg, 8000 or 16000 Hz; G.711 has 8000.
@@ -29,11 +31,17 @@ class CarrierSettings:
         webhook_timeout: seconds that a server has to acknowledge.
         webhook_retry_delays: seconds before each further attempt.
         streaming_event_style: which of the three spellings seen in the field.
+        clock_skew: seconds that the carrier's clock is ahead, in the ``Date`` of its replies and in
+            the timestamps that it signs.
+        restricted_account: whether only verified numbers may be dialled, as with a new account.
+        plus_in_number_filter: what a plus sign in ``filter[phone_number]`` does.
         media_before_answer: open the media socket of an outbound call while it rings, and send
             ``start`` after the answer.
 
     Sources: the 2 s are from Telnyx's "Webhook fundamentals"; number and spacing of the retries are
-    not published. Event spellings: Telnyx's SDK, its example code, and field reports.
+    not published. Event spellings: Telnyx's SDK, its example code, and field reports. Of the plus
+    sign the SDK says that nothing is found with it; a runbook of Telnyx's and programs in use send
+    it and find their number.
     """
 
     webhook_url: str | None = None
@@ -46,4 +54,7 @@ class CarrierSettings:
     webhook_timeout: float = 2.0
     webhook_retry_delays: tuple[float, ...] = (0.5, 1.0)
     streaming_event_style: StreamingEventStyle = "streaming.started"
+    clock_skew: float = 0.0
+    restricted_account: bool = False
+    plus_in_number_filter: PlusInFilter = "ignored"
     media_before_answer: bool = False

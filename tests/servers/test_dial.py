@@ -186,7 +186,7 @@ async def test_cancelled_while_the_reply_is_late(autojump_clock: MockClock, afte
     """A cancel while the request is in flight learns the id from a reply 2 s late, and hangs up."""
     async with open_world() as world:
         world.carrier.faults.delay_reply("/calls", 2)
-        world.carrier.settings.webhook_url = None
+        world.carrier.webhook_url = None
         with trio.move_on_after(after) as scope:
             async with world.server.dial(to=CALLEE):
                 pytest.fail("entered")  # pragma: no cover
@@ -201,7 +201,7 @@ async def test_cancelled_without_reply_finds_the_leg_by_webhook(autojump_clock: 
     """A cancel when the reply never comes hangs up the leg that the webhook names."""
     async with open_world() as world:
         world.carrier.faults.lose_reply("/calls")
-        world.carrier.settings.webhook_url = None
+        world.carrier.webhook_url = None
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as nursery:
 
@@ -215,7 +215,7 @@ async def test_cancelled_without_reply_finds_the_leg_by_webhook(autojump_clock: 
         # Nothing was learnt within 5 s: the leg still rings. Its webhook comes now.
         leg = world.carrier.legs[0]
         assert leg.is_alive
-        world.carrier.settings.webhook_url = "http://server.invalid/telnyx/events"
+        world.carrier.webhook_url = "http://server.invalid/telnyx/events"
         payload = {"direction": "outgoing", "client_state": leg.options.client_state}
         leg.post("call.initiated", payload)
         leg.post("call.answered", payload)
@@ -228,14 +228,14 @@ async def test_lost_reply_and_late_webhook(autojump_clock: MockClock) -> None:
     """Without reply and webhook for 5 s the dial fails; a webhook after that is hung up on."""
     async with open_world() as world:
         world.carrier.faults.drop_connection("/calls", after_effect=True)
-        world.carrier.settings.webhook_url = None
+        world.carrier.webhook_url = None
         began_at = trio.current_time()
         error = await dial_and_fail(world)
         assert isinstance(error, CallControlUnreachable)
         assert trio.current_time() - began_at == pytest.approx(5, abs=0.1)
         leg = world.carrier.legs[0]
         assert leg.is_alive
-        world.carrier.settings.webhook_url = "http://server.invalid/telnyx/events"
+        world.carrier.webhook_url = "http://server.invalid/telnyx/events"
         leg.post("call.initiated", {"direction": "outgoing", "state": "bridging"})
         await world.wait_idle()
         world.assert_clean()

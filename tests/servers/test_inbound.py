@@ -359,7 +359,7 @@ async def test_answered_webhook_may_get_lost(autojump_clock: MockClock) -> None:
     """A call whose call.answered never comes still has all its deadlines."""
     async with open_world(listen_to_end, call={"silence_timeout": 5.0}) as world:
         leg = await world.call_in()
-        world.carrier.settings.webhook_url = None
+        world.carrier.webhook_url = None
         await leg.wait_media_started()
         await trio.sleep(1)
         assert leg._stream is not None
@@ -375,7 +375,7 @@ async def test_caller_who_is_gone_when_answered(autojump_clock: MockClock) -> No
     async with open_world(listen_to_end) as world:
         world.carrier.settings.rest_latency = 1
         leg = await world.call_in(phone=Phone(hang_up_after=0.4))
-        world.carrier.settings.webhook_url = None
+        world.carrier.webhook_url = None
         await leg.wait_ended()
         await world.wait_idle()
         assert world.server.statistics().failed_calls == 0
