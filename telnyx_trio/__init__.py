@@ -95,9 +95,13 @@ if TYPE_CHECKING:
     from .call_control import PhoneNumber as PhoneNumber
     from .call_control import TelnyxClient as TelnyxClient
     from .call_control import open_client as open_client
+    from .provisioning import TemporarySetup as TemporarySetup
+    from .provisioning import UndoReport as UndoReport
     from .provisioning import find_public_url as find_public_url
+    from .provisioning import open_temporary_setup as open_temporary_setup
     from .provisioning import preflight as preflight
     from .provisioning import require_ready as require_ready
+    from .provisioning import undo_dead_runs as undo_dead_runs
     from .servers import CallServer as CallServer
     from .servers import MediaRequest as MediaRequest
     from .servers import ServerConfig as ServerConfig
@@ -175,7 +179,15 @@ _ROOMS = {
         "TelnyxClient",
         "open_client",
     ),
-    ".provisioning": ("find_public_url", "preflight", "require_ready"),
+    ".provisioning": (
+        "TemporarySetup",
+        "UndoReport",
+        "find_public_url",
+        "open_temporary_setup",
+        "preflight",
+        "require_ready",
+        "undo_dead_runs",
+    ),
     ".servers": (
         "CallServer",
         "MediaRequest",

@@ -40,7 +40,7 @@ def _name_of(requirement: str) -> str:
 
 
 def test_core_dependencies() -> None:
-    """The core needs nine libraries, and audioop-lts only where CPython has no audioop."""
+    """The core needs ten libraries, and audioop-lts only where CPython has no audioop."""
     assert {_name_of(requirement) for requirement in PROJECT["dependencies"]} == {
         "audioop-lts",
         "cryptography",
@@ -49,6 +49,7 @@ def test_core_dependencies() -> None:
         "hypercorn",
         "msgspec",
         "numpy",
+        "platformdirs",
         "trio",
         "trio-websocket",
     }

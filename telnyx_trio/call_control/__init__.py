@@ -18,6 +18,7 @@ from ._commands import encode_client_state as encode_client_state
 from ._hangup_causes import hangup_error as hangup_error
 from ._replies import CallStatus as CallStatus
 from ._replies import DialReply as DialReply
+from ._retry import has_unknown_fate as has_unknown_fate
 from ._stream_options import BidirectionalCodec as BidirectionalCodec
 from ._stream_options import SamplingRate as SamplingRate
 from ._stream_options import StreamCodec as StreamCodec

@@ -49,9 +49,15 @@ class AccountClient:
     could not connect, as a second application would be made.
 
     Cancelled: what was asked for may or may not be done. It will not be sent again.
+
+    Attributes:
+        api: scheme and host of the API, for people.
+        fingerprint: tells API and key from others, and does not give the key away.
     """
 
     def __init__(self, exchange: Exchange) -> None:
+        self.api: Final = exchange.api
+        self.fingerprint: Final = exchange.fingerprint
         self._exchange = exchange
 
     # Call Control applications.

@@ -5,6 +5,7 @@ The only module that knows httpx's errors.
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ import trio
 
 from .._errors import CallControlError, CallControlUnreachable
 from .._http_body import WholeBody
+from .._redact import redact_url
 from ._replies import Page, read_data, read_page, read_refusal
 from ._retry import retry_pause
 
@@ -63,9 +65,17 @@ _ALL_OF_HTTPX: Final = (
 
 
 class Exchange:
-    """Sends requests with the API key; see ``open_exchange``."""
+    """Sends requests with the API key; see ``open_exchange``.
+
+    Attributes:
+        api: scheme and host of the API.
+        fingerprint: tells API and key from others, and does not give the key away.
+    """
 
     def __init__(self, http: httpx.AsyncClient, secrets: Collection[str]) -> None:
+        self.api: Final = redact_url(str(http.base_url))
+        of_what = "\n".join((str(http.base_url), *secrets))
+        self.fingerprint: Final = hashlib.sha256(of_what.encode()).hexdigest()[:16]
         self._http = http
         self._secrets = tuple(secrets)
         # httpcore also walks all its waiting requests whenever one ends; this keeps them out of its

@@ -47,3 +47,12 @@ def retry_pause(error: CallControlError, *, attempt: int, is_repeatable: bool) -
     if isinstance(error, CallControlRefused) and error.status >= 500:
         return pause if is_repeatable else None
     return None
+
+
+def has_unknown_fate(error: CallControlError) -> bool:
+    """Whether what was asked for may have been done although this came of it."""
+    if isinstance(error, CallControlUnreachable):
+        return error.request_sent
+    if isinstance(error, CallControlRefused):
+        return error.status >= 500
+    return True  # done, but the reply can't be read

@@ -19,6 +19,7 @@ from .._errors import (
 from .._findings import Finding, FindingStatus
 from .._types import EVENTS_PATH
 from ..call_control import AccountClient, CallControlApplication, PhoneNumber
+from ._numbers import find_number
 
 Direction: TypeAlias = Literal["inbound", "outbound"]
 
@@ -193,7 +194,7 @@ async def _check_number(
         remedy = "Set TELNYX_PHONE_NUMBER, or TELNYX_PHONE_NUMBER_ID"
         return [_failed(NUMBER, "a number of this account", "none", remedy), *unknown]
     try:
-        number = await _find_number(account, phone_number, phone_number_id)
+        number = await find_number(account, phone_number, phone_number_id)
     except (CallControlError, LocalProtocolError) as error:
         return [_failed_request(NUMBER, expected, error), *unknown]
     if number is None or (phone_number and number.phone_number != phone_number):
@@ -204,17 +205,6 @@ async def _check_number(
     if "inbound" in directions:
         findings.append(_judge_routing(number, connection_id))
     return findings
-
-
-async def _find_number(
-    account: AccountClient, phone_number: str | None, phone_number_id: str | None
-) -> PhoneNumber | None:
-    if phone_number_id:
-        try:
-            return await account.get_phone_number(phone_number_id)
-        except ResourceNotFound:
-            return None
-    return await account.find_phone_number(phone_number or "")
 
 
 def _judge_routing(number: PhoneNumber, connection_id: str | None) -> Finding:

@@ -21,8 +21,6 @@ import trio
 from .._call import HANGUP_CAUSE_TIMEOUT, Call
 from .._errors import (
     CallControlError,
-    CallControlRefused,
-    CallControlUnreachable,
     CallEnded,
     CallNoAnswer,
     CallNotAnswered,
@@ -31,7 +29,7 @@ from .._errors import (
     MediaTimeout,
 )
 from .._lone_error import unwrap_lone_error
-from ..call_control import encode_client_state, hangup_error
+from ..call_control import encode_client_state, hangup_error, has_unknown_fate
 from ._leg import Leg
 
 if TYPE_CHECKING:
@@ -180,7 +178,7 @@ class Dialer:
             nursery.start_soon(learn_id)
             try:
                 await known.wait()
-                if failure and _has_unknown_fate(failure[0]):
+                if failure and not _was_refused(failure):
                     with trio.move_on_after(LATE_REPLY_TIMEOUT):
                         await leg.identified.wait()
             except BaseException:
@@ -202,17 +200,10 @@ class Dialer:
             self._abandoned.popitem(last=False)
 
 
-def _has_unknown_fate(error: Exception) -> bool:
-    """Whether the call may have been placed although this came of it."""
-    if isinstance(error, CallControlUnreachable):
-        return error.request_sent
-    if isinstance(error, CallControlRefused):
-        return error.status >= 500
-    return isinstance(error, CallControlError)  # taken, but the reply can't be read
-
-
 def _was_refused(failure: list[Exception]) -> bool:
-    return bool(failure) and not _has_unknown_fate(failure[0])
+    return bool(failure) and not (
+        isinstance(failure[0], CallControlError) and has_unknown_fate(failure[0])
+    )
 
 
 def _why_not(leg: Leg, hangup: CallHangup | None, waited: float) -> Exception:
