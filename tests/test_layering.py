@@ -15,8 +15,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = "telnyx_trio"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 
-OPTIONAL = {"matplotlib", "rich"}
-"""Libraries of the extra [cli], which may be imported where they are used."""
+OPTIONAL = {"av", "matplotlib", "rich"}
+"""Libraries that extras bring, which may be imported where they are used."""
 
 IMPURE = {
     "asyncio",
@@ -231,7 +231,7 @@ def problems_of(module: str, source: str, tree: Tree) -> list[str]:
 def _placement_problem(entry: Import, row: Row) -> str | None:
     if not entry.in_function or row.layer == "T+":
         return None
-    if row.layer == "6" and entry.target.split(".")[0] in OPTIONAL:
+    if row.layer in ("6", "T") and entry.target.split(".")[0] in OPTIONAL:
         return None
     return f"imports {entry.target} inside a function"
 

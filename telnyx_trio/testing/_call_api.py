@@ -23,8 +23,10 @@ from ._commands import (
     require,
 )
 from ._exchange import CALL_ID_PREFIX, Exchange
-from ._leg_values import Hangup, LegOptions, LegState
+from ._leg_values import LegOptions, LegState
 from ._legs import Leg
+from ._media_actions import MediaActions
+from ._media_commands import read_record_from_answer
 from ._refusals import Refusal, Response, json_response
 from ._requests import Request, no_such_resource
 from ._settings import CarrierSettings
@@ -58,6 +60,7 @@ class CallApi:
             "streaming_start": self._start_streaming,
             "streaming_stop": self._stop_streaming,
             "send_dtmf": self._send_dtmf,
+            **MediaActions(exchange, account, settings, self._find).table(),
         }
 
     def answer(self, request: Request) -> Response | None:
@@ -98,7 +101,7 @@ class CallApi:
     def _find(self, call_id: str) -> Leg:
         if not call_id.startswith(CALL_ID_PREFIX):
             raise Refusal(422, "90015", "the call_control_id is malformed")
-        leg = self._exchange.legs.get(call_id)
+        leg = self._exchange.find(call_id)
         if leg is None:
             raise Refusal(404, "10005", "there is no such call")
         return leg
@@ -113,6 +116,7 @@ class CallApi:
         phone = self._exchange.book.find(to)
         options = LegOptions()
         read_options(body, options)
+        options.recording = read_record_from_answer(body)
         codec = self._exchange.codec_of(phone)
         options.stream = read_stream(
             body, "dial", codec, self._settings.byteorder, early=self._settings.media_before_answer
@@ -120,7 +124,10 @@ class CallApi:
         leg = self._exchange.place(
             "outgoing", application, to=to, from_=from_, phone=phone, options=options
         )
-        return json_response({"data": _describe(leg) | {"is_alive": False}})
+        dialled: dict[str, Any] = {"is_alive": False}
+        if leg.names.dialled_id is not None:
+            dialled["call_control_id"] = leg.names.dialled_id
+        return json_response({"data": _describe(leg) | dialled})
 
     def _act(self, leg: Leg, name: str, body: Body) -> Response:
         now = trio.current_time()
@@ -142,19 +149,15 @@ class CallApi:
         if leg.state is not LegState.RINGING:
             raise Refusal(422, "10015", "the call is answered already")
         stream = self._read_stream(leg, body, "answer")
+        recording = read_record_from_answer(body)
         read_options(body, leg.options)
+        leg.options.recording = recording
         leg.options.stream = stream
         leg.answer()
 
     def _hang_up(self, leg: Leg, body: Body) -> None:
         read_options(body, leg.options)
-        incoming = leg.names.direction == "incoming"
-        if leg.state is LegState.ANSWERED:
-            leg.end(Hangup("normal_clearing", "callee" if incoming else "caller", "200"))
-        elif incoming:
-            leg.end(Hangup("call_rejected", "callee", "603"))
-        else:
-            leg.end(Hangup("originator_cancel", "caller", "487"))
+        leg.release()
 
     def _reject(self, leg: Leg, body: Body) -> None:
         require(body, "cause")

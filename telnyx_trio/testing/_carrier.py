@@ -24,6 +24,7 @@ from ._http import MemoryHttpTransport, serve_rest
 from ._leg_values import LegOptions
 from ._legs import Leg
 from ._phone import Phone
+from ._recorder import RecordingShelf
 from ._refusals import Response
 from ._rest import RestApi, RestRequest
 from ._settings import CarrierSettings
@@ -249,6 +250,7 @@ async def open_carrier(
     settings = replace(settings) if settings is not None else CarrierSettings()
     transport = transport if transport is not None else SocketTransport()
     clock = SimulatedClock()
+    shelf = RecordingShelf(_MEMORY_HOST)
     account = Account(random=random, today=clock.iso)
     connection_id = _furnish(account, settings.webhook_url or transport.webhook_url or "")
     with _bare_errors():
@@ -269,9 +271,11 @@ async def open_carrier(
                 nursery=nursery,
                 clock=clock,
                 random=random,
+                shelf=shelf,
             )
             api = RestApi(
                 api_key=api_key,
+                shelf=shelf,
                 parts=[
                     CallApi(exchange, account, settings).answer,
                     AccountApi(account, settings).answer,
@@ -284,6 +288,7 @@ async def open_carrier(
             if transport.listens:
                 bound_port: int = await nursery.start(serve_rest, api, host, port)
                 origin = f"http://{f'[{host}]' if ':' in host else host}:{bound_port}"
+                shelf.origin = origin
             carrier = Carrier(
                 api_key=api_key,
                 base_url=f"{origin}/v2",

@@ -8,7 +8,7 @@ import wave
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import gcd
-from typing import Final, TypeAlias
+from typing import BinaryIO, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,7 +145,7 @@ def resample_clip(samples: Samples, from_rate: int, to_rate: int) -> Samples:
     return output[resampler.delay_samples : resampler.delay_samples + n_output]
 
 
-def read_wav(path: str | os.PathLike[str]) -> tuple[Samples, int]:
+def read_wav(file: str | os.PathLike[str] | BinaryIO) -> tuple[Samples, int]:
     """Read a 16-bit WAV file; several channels are averaged.
 
     Returns:
@@ -154,19 +154,27 @@ def read_wav(path: str | os.PathLike[str]) -> tuple[Samples, int]:
     Raises:
         ValueError: the file does not hold 16-bit PCM.
     """
-    with wave.open(os.fspath(path), "rb") as reader:
-        if reader.getsampwidth() != _WIDTH:
-            raise ValueError(f"{os.fspath(path)}: not a 16-bit WAV file")
-        channels, rate = reader.getnchannels(), reader.getframerate()
-        samples = np.frombuffer(reader.readframes(reader.getnframes()), "<i2").astype(np.int16)
+    source = os.fspath(file) if isinstance(file, str | os.PathLike) else file
+    name = source if isinstance(source, str) else "audio"
+    try:
+        with wave.open(source, "rb") as reader:
+            width, channels = reader.getsampwidth(), reader.getnchannels()
+            rate = reader.getframerate()
+            content = reader.readframes(reader.getnframes())
+    except wave.Error as error:
+        raise ValueError(f"{name}: {error}") from error
+    if width != _WIDTH:
+        raise ValueError(f"{name}: not a 16-bit WAV file")
+    samples = np.frombuffer(content, "<i2").astype(np.int16)
     if channels > 1:
         samples = to_int16(samples.reshape(-1, channels).mean(axis=1))
     return samples, rate
 
 
-def write_wav(path: str | os.PathLike[str], samples: Samples, sample_rate: int) -> None:
+def write_wav(file: str | os.PathLike[str] | BinaryIO, samples: Samples, sample_rate: int) -> None:
     """Write a 16-bit WAV file from int16 of shape (channels, n)."""
-    with wave.open(os.fspath(path), "wb") as writer:
+    target = os.fspath(file) if isinstance(file, str | os.PathLike) else file
+    with wave.open(target, "wb") as writer:
         writer.setnchannels(samples.shape[0])
         writer.setsampwidth(_WIDTH)
         writer.setframerate(sample_rate)

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from .._types import ByteOrder, Encoding, Track
 from ._codecs import SUPPORTED, Codec
 from ._leg_values import Hangup, LegOptions
+from ._machine import MODES
 from ._refusals import Refusal
 from ._stream_values import StreamRequest
 
@@ -118,16 +119,34 @@ def read_digits(body: Body) -> str:
     return digits
 
 
-def read_options(body: Body, options: LegOptions) -> None:
-    """Take over the fields that every command, or dial and answer, can carry.
+def check_url(url: str, name: str, schemes: tuple[str, ...]) -> None:
+    """Refuse a URL of another scheme, without a host, or too long.
 
     Raises:
-        Refusal: client_state is not base64 (90017), or a limit is out of range (90028, 90029).
+        Refusal: 422, 10003.
+    """
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in schemes and bool(parts.hostname) and len(url) <= 2000
+    except ValueError:
+        usable = False
+    if not usable:
+        listed = " or ".join(f"{scheme}://" for scheme in schemes)
+        raise Refusal(422, "10003", f"'{name}' must be a URL of {listed}", name)
+
+
+def read_options(body: Body, options: LegOptions) -> None:
+    """Take over the fields that every command, or dial, answer and transfer, can carry.
+
+    Raises:
+        Refusal: client_state is not base64 (90017), a limit is out of range (90028, 90029), or
+            another field has a value that will not do.
     """
     client_state = read_text(body, "client_state")
     webhook_url = read_text(body, "webhook_url")
     ring_timeout = _read_seconds(body, "timeout_secs", 5, 600, "90028")
     time_limit = _read_seconds(body, "time_limit_secs", 60, 14400, "90029")
+    detection = read_choice(body, "answering_machine_detection", MODES)
     if client_state is not None:
         try:
             b64decode(client_state, validate=True)
@@ -136,12 +155,14 @@ def read_options(body: Body, options: LegOptions) -> None:
             raise Refusal(422, "90017", detail, "client_state") from None
         options.client_state = client_state
     if webhook_url:
-        _check_url(webhook_url, "webhook_url", ("http", "https"))
+        check_url(webhook_url, "webhook_url", ("http", "https"))
         options.webhook_url = webhook_url
     if ring_timeout is not None:
         options.ring_timeout = ring_timeout
     if time_limit is not None:
         options.time_limit = time_limit
+    if detection is not None:
+        options.machine_detection = detection
     if isinstance(body.get("retry_on_timeout"), bool):
         options.retry_on_timeout = body["retry_on_timeout"]
 
@@ -173,7 +194,7 @@ def read_stream(
     url = read_text(known, "stream_url")
     if not url:
         return None
-    _check_url(url, "stream_url", ("ws", "wss"))
+    check_url(url, "stream_url", ("ws", "wss"))
     if token is not None and len(token) > 4000:
         detail = "'stream_auth_token' must have at most 4000 characters"
         raise Refusal(422, "10033", detail, "stream_auth_token")
@@ -227,14 +248,3 @@ def _spoken(name: str, field_name: str) -> Encoding:
         if name == encoding:
             return encoding
     raise Refusal(422, "10032", f"the simulator does not speak {name}", field_name)
-
-
-def _check_url(url: str, name: str, schemes: tuple[str, ...]) -> None:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in schemes and bool(parts.hostname) and len(url) <= 2000
-    except ValueError:
-        usable = False
-    if not usable:
-        listed = " or ".join(f"{scheme}://" for scheme in schemes)
-        raise Refusal(422, "10003", f"'{name}' must be a URL of {listed}", name)

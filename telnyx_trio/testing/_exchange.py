@@ -16,6 +16,7 @@ from ._leg_audio import LegAudio
 from ._leg_values import Direction, Hangup, LegNames, LegOptions, LegServices
 from ._legs import Leg
 from ._phone import Phone
+from ._recorder import RecordingShelf
 from ._settings import CarrierSettings
 from ._transports import Link
 from ._webhooks import WebhookSender
@@ -51,6 +52,7 @@ class Exchange:
         nursery: owner of every leg's tasks.
         clock: of dates in replies and webhooks.
         random: source of ids.
+        shelf: of recordings.
     """
 
     def __init__(
@@ -62,13 +64,15 @@ class Exchange:
         nursery: trio.Nursery,
         clock: SimulatedClock,
         random: Random,
+        shelf: RecordingShelf,
     ) -> None:
         self.legs: dict[str, Leg] = {}
         self.book = PhoneBook()
         self._settings = settings
         self._nursery = nursery
         self._random = random
-        self._services = LegServices(nursery, link, clock, webhooks.post, self._new_uuid)
+        self.link = link
+        self._services = LegServices(nursery, link, clock, webhooks.post, self._new_uuid, shelf)
 
     def place(
         self,
@@ -79,10 +83,20 @@ class Exchange:
         from_: str,
         phone: Phone,
         options: LegOptions,
+        bridge_with: Leg | None = None,
     ) -> Leg:
         """Start a leg: announce it and let it ring.
 
         Without an application nobody can take it: it is over before it rings.
+
+        Args:
+            direction: of the call.
+            application: that takes or dials it.
+            to: the number or SIP URI that is called.
+            from_: the caller's.
+            phone: at the other end.
+            options: of the leg.
+            bridge_with: a leg of the same session, to be bridged with when this one is answered.
 
         Raises:
             OSError: the phone's WAV file is not there.
@@ -90,14 +104,18 @@ class Exchange:
         """
         phone.voice()  # a file that cannot be read is the caller's error, now
         names = LegNames(
-            call_control_id=CALL_ID_PREFIX
-            + base64.urlsafe_b64encode(self._random.randbytes(30)).decode("ascii"),
+            call_control_id=self._new_call_id(),
             call_leg_id=self._new_uuid(),
-            call_session_id=self._new_uuid(),
+            call_session_id=self._new_uuid()
+            if bridge_with is None
+            else bridge_with.names.call_session_id,
             connection_id="" if application is None else application["id"],
             direction=direction,
             to=to,
             from_=from_,
+            dialled_id=self._new_call_id()
+            if direction == "outgoing" and self._settings.renames_dialled_calls
+            else None,
         )
         audio = LegAudio(self.codec_of(phone), noise=phone.noise, seed=self._random.getrandbits(32))
         leg = Leg(names, options, phone, audio, self._services, application)
@@ -105,8 +123,18 @@ class Exchange:
         if application is None:
             leg.end(Hangup("not_found", "unknown", "404"))
             return leg
+        if bridge_with is not None:
+            leg.bridges_on_answer, bridge_with.target = bridge_with, leg
         leg.ring()
         self._nursery.start_soon(leg.live)
+        return leg
+
+    def find(self, call_control_id: str) -> Leg | None:
+        """Return the leg of this name, or of the name that its dial was answered with."""
+        leg = self.legs.get(call_control_id)
+        if leg is None:
+            named = (leg for leg in self.legs.values() if leg.names.dialled_id == call_control_id)
+            leg = next(named, None)
         return leg
 
     def codec_of(self, phone: Phone) -> Codec:
@@ -114,6 +142,9 @@ class Exchange:
         encoding = phone.leg_encoding or self._settings.leg_encoding
         rate = self._settings.leg_sample_rate if encoding == "L16" else 8000
         return Codec(encoding, rate, self._settings.byteorder)
+
+    def _new_call_id(self) -> str:
+        return CALL_ID_PREFIX + base64.urlsafe_b64encode(self._random.randbytes(30)).decode("ascii")
 
     def _new_uuid(self) -> str:
         return str(UUID(bytes=self._random.randbytes(16), version=4))

@@ -1,16 +1,44 @@
-"""Both voices of a leg at the carrier: what the caller says, what the caller hears."""
+"""Both voices of a leg at the carrier: what the caller says, what the caller hears.
+
+What the caller hears is a sum: of what the media socket sends, of what the carrier plays by command
+and of the voice at the other end of a bridge. Telnyx does not say what a playback does to a media
+stream; adding them loses nothing, so a test hears whatever was sent.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from random import Random
 
 import numpy as np
 
 from ._audioop import audioop
-from ._codecs import Codec, Samples, resample_clip
+from ._codecs import Codec, Resampler, Samples, resample_clip
 from ._player import Player, Timeline
 
 _WIDTH = 2  # bytes of an int16 sample
+
+
+@dataclass
+class Clip:
+    """A sound that the carrier plays to a caller.
+
+    Attributes:
+        start: position of its first sample.
+        pcm: native int16.
+    """
+
+    start: int
+    pcm: bytes
+
+    @property
+    def end(self) -> int:
+        """Position behind its last sample."""
+        return self.start + len(self.pcm) // _WIDTH
+
+    def cut(self, position: int) -> None:
+        """Stop playing at a position, if it lasts that long."""
+        self.pcm = self.pcm[: max(0, position - self.start) * _WIDTH]
 
 
 class LegAudio:
@@ -28,6 +56,9 @@ class LegAudio:
         self.codec = codec
         self.voice = Timeline()
         self.player = Player(codec.sample_rate)
+        self.far_voice = Timeline()
+        self._clips: list[Clip] = []
+        self._line: _Line | None = None
         self._unspoken: list[bytes] = []
         self._started_at: float | None = None
         # One second that repeats: faint, and only there so that the line is not dead.
@@ -65,12 +96,38 @@ class LegAudio:
             sample_rate: of the samples, in Hz.
             now: in seconds.
         """
-        clip = resample_clip(samples, sample_rate, self.sample_rate)
-        pcm = self.codec.pass_through(clip.tobytes())
+        pcm = self._carried(samples, sample_rate)
         if self._started_at is None:
             self._unspoken.append(pcm)
         else:
-            self.voice.append(pcm, self.player.position(self.elapsed(now)))
+            self.voice.append(pcm, self.position(now))
+
+    def play(self, samples: Samples, sample_rate: int, now: float) -> Clip:
+        """Play a sound of the carrier's to the caller, from now on.
+
+        Args:
+            samples: int16, shape (n,), mono. Copied.
+            sample_rate: of the samples, in Hz.
+            now: in seconds, not before the media have started.
+        """
+        clip = Clip(self.position(now), self._carried(samples, sample_rate))
+        self._clips.append(clip)
+        return clip
+
+    def join(self, other: LegAudio, now: float) -> None:
+        """Let the caller hear the voice of another leg from now on; the media of both run."""
+        self.part(now)
+        self._line = _Line(other, self, now)
+
+    def part(self, now: float) -> None:
+        """Let the caller hear that voice no more."""
+        if self._line is not None:
+            self._line.carry(self.position(now))
+            self._line = None
+
+    def position(self, now: float) -> int:
+        """Return the index of the sample that is spoken and played at this moment."""
+        return self.player.position(self.elapsed(now))
 
     def speak(self, start: int, stop: int) -> bytes:
         """Return the caller's sound between two positions, noise included."""
@@ -82,11 +139,65 @@ class LegAudio:
             self.voice.replace(pcm, start)
         return pcm
 
-    def recording(self, now: float) -> Samples:
-        """Return int16 of shape (2, n): row 0 is the caller's voice, row 1 what the caller heard.
+    def heard(self, start: int, stop: int) -> bytes:
+        """Return what the caller hears between two positions, the later one not after now."""
+        if self._line is not None:
+            self._line.carry(stop)
+        pcm = audioop.add(
+            self.player.timeline.read(start, stop), self.far_voice.read(start, stop), _WIDTH
+        )
+        for clip in self._clips:
+            first, last = max(start, clip.start), min(stop, clip.end)
+            if first < last:
+                part = clip.pcm[(first - clip.start) * _WIDTH : (last - clip.start) * _WIDTH]
+                before, behind = bytes((first - start) * _WIDTH), bytes((stop - last) * _WIDTH)
+                pcm = audioop.add(pcm, before + part + behind, _WIDTH)
+        return pcm
 
-        Both start with the media and end now; what is queued but not played yet is left out.
+    def sides(self, start: int, stop: int) -> Samples:
+        """Return int16 of shape (2, n) between two positions, the later one not after now.
+
+        Row 0 is the caller's voice, row 1 what the caller heard.
         """
-        stop = self.player.position(self.elapsed(now))
-        sides = (self.voice.read(0, stop), self.player.timeline.read(0, stop))
+        sides = (self.voice.read(start, stop), self.heard(start, stop))
         return np.stack([np.frombuffer(side, np.int16) for side in sides])
+
+    def recording(self, now: float) -> Samples:
+        """Return both sides from the start of the media until now, as ``sides`` does.
+
+        What is queued but not played yet is left out.
+        """
+        return self.sides(0, self.position(now))
+
+    def _carried(self, samples: Samples, sample_rate: int) -> bytes:
+        clip = resample_clip(samples, sample_rate, self.sample_rate)
+        return self.codec.pass_through(clip.tobytes())
+
+
+class _Line:
+    """Carries the voice of one leg to the ear of another, each with its own rate and codec."""
+
+    def __init__(self, source: LegAudio, target: LegAudio, now: float) -> None:
+        self._source = source
+        self._target = target
+        self._source_start = self._source_next = source.position(now)
+        self._target_start = target.position(now)
+        rates = source.sample_rate, target.sample_rate
+        self._resampler = None if rates[0] == rates[1] else Resampler(*rates)
+
+    def carry(self, stop: int) -> None:
+        """Carry what is said up to a position of the target."""
+        n_target = max(0, stop - self._target_start)
+        n_source = n_target * self._source.sample_rate // self._target.sample_rate
+        source_stop = self._source_start + n_source
+        if source_stop <= self._source_next:
+            return
+        pcm = self._source.voice.read(self._source_next, source_stop)
+        delay = 0
+        if self._resampler is not None:
+            pcm = self._resampler.convert(pcm)
+            delay = self._resampler.delay_samples
+        self._source_next = source_stop
+        self._target.far_voice.append(
+            self._target.codec.pass_through(pcm), self._target_start + delay
+        )

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, NamedTuple, TypeAlias
 import trio
 
 from ._clock import SimulatedClock
+from ._recorder import RecordingShelf, RecordRequest
 from ._stream_values import StreamRequest
 from ._transports import Link
 from ._webhooks import WebhookTarget
@@ -65,7 +66,8 @@ class LegServices:
     link: Link
     clock: SimulatedClock
     post: Callable[[str, Mapping[str, Any], WebhookTarget], None]
-    new_stream_id: Callable[[], str]
+    new_id: Callable[[], str]
+    shelf: RecordingShelf
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ class LegNames:
     direction: Direction
     to: str
     from_: str
+    dialled_id: str | None = None
+    """What the reply to its dial called it, if that is another ``call_control_id``."""
 
 
 @dataclass
@@ -91,3 +95,6 @@ class LegOptions:
     time_limit: float = 14400.0
     retry_on_timeout: bool = True
     stream: StreamRequest | None = None
+    machine_detection: str = "disabled"
+    recording: RecordRequest | None = None
+    park_after_unbridge: bool = False

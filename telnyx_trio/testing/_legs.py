@@ -10,8 +10,10 @@ from typing import Any, Final
 import trio
 
 from .._errors import LocalProtocolError
+from ._announcer import Announcer, Ears
 from ._codecs import Samples, write_wav
 from ._fields import Record
+from ._gathering import Gathering
 from ._leg_audio import LegAudio
 from ._leg_values import (
     NEXT_STATES,
@@ -22,8 +24,10 @@ from ._leg_values import (
     LegServices,
     LegState,
 )
+from ._machine import detect_machine
 from ._media import LegStream, StreamEnd
 from ._phone import Phone
+from ._recorder import Recorder
 from ._stream_values import LegCounters, StreamRequest
 from ._webhooks import webhook_target
 
@@ -46,6 +50,10 @@ class Leg:
         events: the diary, oldest first.
         digits_received: what ``send_dtmf`` played to the phone.
         repeated_commands: commands ignored because their ``command_id`` was seen already.
+        announcer, gathering, recorder: what commands make the carrier do with the leg.
+        partner: the leg that it is bridged with.
+        target: the leg that rings to be bridged with this one.
+        bridges_on_answer: the leg that this one, while it rings, is a target of.
         start_time, end_time: ISO 8601 dates; end_time is None until the end.
     """
 
@@ -74,6 +82,14 @@ class Leg:
         self.answered_at: float | None = None
         self.ended_at: float | None = None
         self.seen_commands: dict[str, float] = {}  # command_id to time; the REST side's
+        self.announcer = Announcer(self, services.nursery)
+        self.gathering = Gathering(self, self.announcer, services.nursery)
+        self.recorder = Recorder(
+            self, services.shelf, services.clock, services.new_id, services.nursery
+        )
+        self.partner: Leg | None = None
+        self.target: Leg | None = None
+        self.bridges_on_answer: Leg | None = None
         self._services = services
         self._application = application
         self._scope = trio.CancelScope()
@@ -121,6 +137,7 @@ class Leg:
                 self._stream.send_digit(digit, self._services.clock.iso())
             if self.phone.dtmf_report != "media":
                 self.post("call.dtmf.received", {"digit": digit})
+            self.gathering.press(digit)
 
     def say(self, samples: Samples, sample_rate: int) -> None:
         """Speak: from now on, or behind what is being said.
@@ -183,6 +200,9 @@ class Leg:
                     if self.state is LegState.RINGING:
                         self._hang_up()
                 nursery.start_soon(self._limit_time)
+                if self.options.machine_detection != "disabled":
+                    mode = self.options.machine_detection
+                    nursery.start_soon(detect_machine, self, mode)
                 await self._media_started.wait()
                 await self._perform()
                 await trio.sleep_forever()
@@ -220,6 +240,62 @@ class Leg:
             self._stream.allow_start()
         elif self.options.stream is not None:
             self.start_stream(self.options.stream)
+        if self.options.recording is not None:
+            self.recorder.start(self.options.recording)
+        if self.bridges_on_answer is not None:
+            self.bridges_on_answer.bridge(self)
+
+    def start_media(self) -> None:
+        """Start the sample clock, if it does not run: a stream or a command needs it."""
+        if self._media_started.is_set():
+            return
+        self.audio.start(trio.current_time())
+        voice = self.phone.voice()
+        if voice is not None and self.phone.speak_at <= 0:
+            self.say(*voice)
+        self._media_started.set()
+
+    def bridge(self, other: Leg) -> None:
+        """Let both hear each other; whoever either was bridged with is left alone."""
+        for leg in (self, other):
+            leg.unbridge()
+            leg.start_media()
+        for leg, far in ((self, other), (other, self)):
+            leg.partner = far
+            leg.audio.join(far.audio, trio.current_time())
+            leg.note("bridged", far.names.call_leg_id)
+        for leg in (self, other):
+            leg.post("call.bridged", {})
+        self._forget_target()
+
+    def unbridge(self) -> None:
+        """End the bridge, if there is one; the other leg hangs up unless it is to be parked."""
+        other = self.partner
+        if other is None:
+            return
+        for leg in (self, other):
+            leg.partner = None
+            leg.audio.part(trio.current_time())
+            leg.note("unbridged")
+        if other.is_alive and not other.options.park_after_unbridge:
+            other.release()
+
+    def release(self) -> None:
+        """Hang up on this side of the network, as the command ``hangup`` does."""
+        incoming = self.names.direction == "incoming"
+        if self.state is LegState.ANSWERED:
+            self.end(Hangup("normal_clearing", "callee" if incoming else "caller", "200"))
+        elif incoming:
+            self.end(Hangup("call_rejected", "callee", "603"))
+        else:
+            self.end(Hangup("originator_cancel", "caller", "487"))
+
+    def ears(self, which: Ears) -> list[LegAudio]:
+        """Return who hears what is played to this leg, to the opposite one, or to both."""
+        if self.partner is None or which == "self":
+            return [self.audio]
+        opposite = self.partner.audio
+        return [opposite] if which == "opposite" else [self.audio, opposite]
 
     def end(self, hangup: Hangup) -> None:
         """End the leg, from any state but ended."""
@@ -230,6 +306,8 @@ class Leg:
         self.note("ended", f"{hangup.cause} by {hangup.source}")
         if self._stream is not None:
             self._stream.stop()
+        self.gathering.stop("call_hangup")
+        self.announcer.end()
         self.post(
             "call.hangup",
             {
@@ -242,14 +320,20 @@ class Leg:
                 "tags": [],
             },
         )
+        self.recorder.stop()
         self._ended.set()
         self._answered.set()
         self._media_started.set()
         self._scope.cancel()
+        self.unbridge()
+        if self.target is not None:
+            self.target.release()
+        if self.bridges_on_answer is not None:
+            self.bridges_on_answer._forget_target()
 
     def start_stream(self, request: StreamRequest) -> None:
         """Open a media socket; ``start`` follows once the leg is answered."""
-        self._stream = LegStream(self, request, self._services.new_stream_id())
+        self._stream = LegStream(self, request, self._services.new_id())
         if self.state is LegState.ANSWERED:
             self._stream.allow_start()
         self._streams_closed = trio.Event()
@@ -301,11 +385,12 @@ class Leg:
     def stream_started(self) -> None:
         """``start`` is about to be sent."""
         self.note("start")
-        if not self._media_started.is_set():
-            voice = self.phone.voice()
-            if voice is not None and self.phone.speak_at <= 0:
-                self.say(*voice)
-        self._media_started.set()
+        self.start_media()
+
+    def _forget_target(self) -> None:
+        if self.target is not None:
+            self.target.bridges_on_answer = None
+            self.target = None
 
     def _move_to(self, state: LegState) -> None:
         if state not in NEXT_STATES[self.state]:

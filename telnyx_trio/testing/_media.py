@@ -267,7 +267,7 @@ class LegStream:
             if track == "inbound":
                 pcm = self._audio.speak(first, first + size)
             else:
-                pcm = self._audio.player.timeline.read(first, first + size)
+                pcm = self._audio.heard(first, first + size)
             if resampler is not None:
                 pcm = resampler.convert(pcm)
             payload = self.request.receive_codec.encode(pcm)

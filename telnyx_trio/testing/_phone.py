@@ -5,15 +5,24 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
+
+import numpy as np
 
 from .._types import Encoding
-from ._codecs import Samples, read_wav
+from ._audio_files import speak_text, tone
+from ._codecs import Samples, read_wav, resample_clip
+
+_GREETING: Final = "Please leave a message after the tone, thank you."
+_BEEP: Final = (1000.0, 0.5)
+_FAX_TONE: Final = (2100.0, 3.0)
+"""Hz and seconds. The fax's is the CED of ITU-T T.30; beeps have no standard."""
 
 Voice: TypeAlias = str | os.PathLike[str] | tuple[Samples, int]
 """A 16-bit WAV file, or mono int16 samples of shape (n,) with their rate in Hz."""
 
 Outcome: TypeAlias = Literal["answers", "busy", "no_answer", "rejected"]
+AnsweredBy: TypeAlias = Literal["human", "machine", "fax", "silence"]
 DtmfReport: TypeAlias = Literal["media", "webhook", "both"]
 
 
@@ -25,6 +34,9 @@ class Phone:
         outcome: what becomes of a call to this phone; a caller takes no notice of it.
         answer_after: how long it rings before it answers, is busy or refuses.
         says: spoken once, in real time; silence otherwise.
+        answered_by: who it is that answers, for the carrier's answering machine detection. A
+            machine speaks its greeting, ``says`` or three seconds of speech; a fax whistles.
+        beep: whether a machine's greeting ends with a beep.
         speak_at: when, from the start of the media.
         digits: keys pressed, each with its time from the start of the media.
         dtmf_report: how Telnyx tells of a key: on the media socket, by webhook, or both.
@@ -39,6 +51,8 @@ class Phone:
     outcome: Outcome = "answers"
     answer_after: float = 0.0
     says: Voice | None = None
+    answered_by: AnsweredBy = "human"
+    beep: bool = True
     speak_at: float = 0.0
     digits: Sequence[tuple[float, str]] = ()
     dtmf_report: DtmfReport = "both"
@@ -55,6 +69,25 @@ class Phone:
             OSError: there is no such file.
             ValueError: it is not a 16-bit WAV file.
         """
-        if self.says is None or isinstance(self.says, tuple):
-            return self.says
-        return read_wav(self.says)
+        voice = self._own_voice()
+        if self.answered_by != "machine":
+            return voice
+        samples, sample_rate = voice if voice is not None else speak_text(_GREETING)
+        if self.beep:
+            beep = resample_clip(*tone(*_BEEP), sample_rate)
+            samples = np.concatenate((samples, beep))
+        return samples, sample_rate
+
+    def greeting_duration(self) -> float:
+        """Return when a machine's greeting is over, beep included, from the answer.
+
+        Raises:
+            OSError, ValueError: as ``voice`` does.
+        """
+        voice = self.voice()
+        return self.speak_at + (voice[0].size / voice[1] if voice is not None else 0.0)
+
+    def _own_voice(self) -> tuple[Samples, int] | None:
+        if self.says is None:
+            return tone(*_FAX_TONE) if self.answered_by == "fax" else None
+        return self.says if isinstance(self.says, tuple) else read_wav(self.says)

@@ -12,6 +12,7 @@ from urllib.parse import unquote
 import trio
 
 from ._faults import ConnectionDropped, Faults
+from ._recorder import RECORDINGS_PATH, RecordingShelf
 from ._refusals import Refusal, Response
 from ._requests import Request, no_such_resource, read_request
 from ._settings import CarrierSettings
@@ -47,6 +48,7 @@ class RestApi:
 
     Args:
         api_key: the only one that is let in.
+        shelf: of recordings, which need no key.
         parts: of the API; the first that answers a request has it.
         settings: how the carrier behaves.
         webhooks: asked to be first where ``settings.webhook_before_reply`` says so.
@@ -57,6 +59,7 @@ class RestApi:
         self,
         *,
         api_key: str,
+        shelf: RecordingShelf,
         parts: Sequence[Answer],
         settings: CarrierSettings,
         webhooks: WebhookSender,
@@ -65,6 +68,7 @@ class RestApi:
         self.faults = Faults()
         self.requests: list[RestRequest] = []
         self._api_key = api_key
+        self._shelf = shelf
         self._parts = parts
         self._settings = settings
         self._webhooks = webhooks
@@ -99,9 +103,12 @@ class RestApi:
                 response = fault.response
             else:
                 try:
-                    self._authorize(headers)
-                    request = read_request(method, target, body)
-                    response = self._answer(request)
+                    if path.startswith(RECORDINGS_PATH):
+                        response = self._shelf.fetch(path)
+                    else:
+                        self._authorize(headers)
+                        request = read_request(method, target, body)
+                        response = self._answer(request)
                 except Refusal as refusal:
                     response = refusal.response()
         finally:

@@ -35,6 +35,9 @@ class CarrierSettings:
             the timestamps that it signs.
         restricted_account: whether only verified numbers may be dialled, as with a new account.
         plus_in_number_filter: what a plus sign in ``filter[phone_number]`` does.
+        renames_dialled_calls: name a dialled call otherwise in its webhooks and media than in the
+            reply to the dial, as calls that pass through another site were seen to be. Commands
+            take both names; ``call_leg_id`` and ``call_session_id`` stay.
         media_before_answer: open the media socket of an outbound call while it rings, and send
             ``start`` after the answer.
 
@@ -57,4 +60,5 @@ class CarrierSettings:
     clock_skew: float = 0.0
     restricted_account: bool = False
     plus_in_number_filter: PlusInFilter = "ignored"
+    renames_dialled_calls: bool = False
     media_before_answer: bool = False

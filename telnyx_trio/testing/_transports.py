@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, Protocol, TypeAlias
 from urllib.parse import urlsplit
@@ -19,8 +19,28 @@ HandleWebhook: TypeAlias = Callable[[Headers, bytes], Awaitable[int]]
 HandleMedia: TypeAlias = Callable[[MemoryWebSocket, str, Headers], Awaitable[None]]
 
 
+DOWNLOAD_TIMEOUT: Final = 10.0
+"""Seconds to fetch an audio file. Telnyx publishes none."""
+
+MAX_DOWNLOAD_BYTES: Final = 20_000_000
+"""Of an audio file: three minutes of uncompressed stereo at 48 kHz and more."""
+
+
 class MediaRefused(Exception):
     """The media socket could not be opened; the text says why, as Telnyx's webhook would."""
+
+
+class DownloadFailed(Exception):
+    """A file could not be fetched.
+
+    Args:
+        detail: why, without the URL.
+        missing: whether there is no such file.
+    """
+
+    def __init__(self, detail: str, *, missing: bool = False) -> None:
+        super().__init__(detail)
+        self.missing = missing
 
 
 class Link(Protocol):
@@ -28,6 +48,13 @@ class Link(Protocol):
 
     async def post_webhook(self, url: str, headers: Headers, body: bytes) -> int | None:
         """Deliver one webhook; returns the HTTP status, None when no answer came."""
+
+    async def download(self, url: str) -> bytes:
+        """Fetch an audio file.
+
+        Raises:
+            DownloadFailed: it cannot be had.
+        """
 
     def open_media(self, url: str, headers: Headers) -> AbstractAsyncContextManager[WebSocket]:
         """Open a media socket, close it when left.
@@ -101,6 +128,24 @@ class _SocketLink:
             return None
         return response.status_code
 
+    async def download(self, url: str) -> bytes:
+        content = bytearray()
+        try:
+            with trio.fail_after(DOWNLOAD_TIMEOUT):
+                async with self._client.stream("GET", url, follow_redirects=True) as response:
+                    if response.status_code != 200:
+                        missing = response.status_code in (404, 410)
+                        raise DownloadFailed(f"HTTP {response.status_code}", missing=missing)
+                    async for part in response.aiter_bytes():
+                        content += part
+                        if len(content) > MAX_DOWNLOAD_BYTES:
+                            raise DownloadFailed("the file is too large")
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise DownloadFailed(f"download failed: {type(error).__name__}") from error
+        except trio.TooSlowError as error:
+            raise DownloadFailed("download failed: timeout") from error
+        return bytes(content)
+
     @asynccontextmanager
     async def open_media(self, url: str, headers: Headers) -> AsyncIterator[WebSocket]:
         opened = False
@@ -136,6 +181,7 @@ class MemoryTransport:
             with its query, and the headers of the handshake. When it returns, the WebSocket is
             closed.
         webhook_url: delivered to, as far as the webhooks say.
+        files: what a playback can fetch, by URL.
     """
 
     listens: Final = False
@@ -146,29 +192,42 @@ class MemoryTransport:
         handle_media: HandleMedia,
         *,
         webhook_url: str = "http://server.invalid/telnyx/events",
+        files: Mapping[str, bytes] | None = None,
     ) -> None:
         self.webhook_url: str | None = webhook_url
         self._handle_webhook = handle_webhook
         self._handle_media = handle_media
+        self._files = files if files is not None else {}
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Link]:
         """Open the nursery of the media handlers."""
         async with trio.open_nursery() as nursery:
-            yield _MemoryLink(self._handle_webhook, self._handle_media, nursery)
+            yield _MemoryLink(self._handle_webhook, self._handle_media, self._files, nursery)
             nursery.cancel_scope.cancel()
 
 
 class _MemoryLink:
     def __init__(
-        self, handle_webhook: HandleWebhook, handle_media: HandleMedia, nursery: trio.Nursery
+        self,
+        handle_webhook: HandleWebhook,
+        handle_media: HandleMedia,
+        files: Mapping[str, bytes],
+        nursery: trio.Nursery,
     ) -> None:
         self._handle_webhook = handle_webhook
         self._handle_media = handle_media
+        self._files = files
         self._nursery = nursery
 
     async def post_webhook(self, url: str, headers: Headers, body: bytes) -> int | None:
         return await self._handle_webhook(headers, body)
+
+    async def download(self, url: str) -> bytes:
+        await trio.lowlevel.checkpoint()
+        if url not in self._files:
+            raise DownloadFailed("HTTP 404", missing=True)
+        return self._files[url]
 
     @asynccontextmanager
     async def open_media(self, url: str, headers: Headers) -> AsyncIterator[WebSocket]:

@@ -97,7 +97,7 @@ class EchoServer:
         assert self._client is not None
         return await self._client.post(path, json=fields)
 
-    async def act(self, call_control_id: str, action: str, **fields: Any) -> httpx.Response:
+    async def act(self, call_control_id: str, action: str, /, **fields: Any) -> httpx.Response:
         return await self.post(
             f"calls/{quote(call_control_id, safe='')}/actions/{action}", **fields
         )

@@ -1,0 +1,78 @@
+"""Sound that the carrier plays by itself: files that it fetched, speech for a text, tones."""
+
+from __future__ import annotations
+
+import io
+import re
+from functools import cache
+from typing import Final
+
+import numpy as np
+
+from ._codecs import Samples, read_wav, to_int16
+from ._mp3 import decode_mp3
+from ._speech import GREETING_WAV
+
+SPEECH_RATE: Final = 16000
+"""Rate of ``speak_text`` and ``tone``, in Hz."""
+
+CHARACTER_TIME: Final = 0.065
+"""Seconds of speech for a character: about 150 English words a minute."""
+
+_TAG: Final = re.compile(r"<[^>]*>")
+
+
+class NotPlayable(Exception):
+    """A file holds no audio that can be played; the text says why."""
+
+
+def decode_audio(content: bytes) -> tuple[Samples, int]:
+    """Decode a WAV or MP3 file, told apart by their first bytes.
+
+    Returns:
+        int16, shape (n,), mono; and the sample rate in Hz.
+
+    Raises:
+        NotPlayable: it is neither, or an MP3 and PyAV is not installed.
+    """
+    if content.startswith(b"RIFF"):
+        try:
+            return read_wav(io.BytesIO(content))
+        except (ValueError, EOFError) as error:
+            raise NotPlayable(f"not a 16-bit WAV file: {error}") from error
+    if content.startswith(b"ID3") or content[:1] == b"\xff":
+        try:
+            return decode_mp3(content)
+        except ValueError as error:
+            raise NotPlayable(str(error)) from error
+    raise NotPlayable("neither a WAV nor an MP3 file")
+
+
+def speak_text(text: str) -> tuple[Samples, int]:
+    """Say something that takes as long as the text, in a recorded voice; SSML's tags take no time.
+
+    Returns:
+        int16, shape (n,), mono; and the sample rate in Hz.
+    """
+    n_samples = round(len(_TAG.sub("", text)) * CHARACTER_TIME * SPEECH_RATE)
+    return np.resize(_voice(), max(n_samples, 1)), SPEECH_RATE
+
+
+def tone(frequency: float, duration: float) -> tuple[Samples, int]:
+    """Make a tone of a quarter of full scale.
+
+    Args:
+        frequency: in Hz.
+        duration: in seconds.
+
+    Returns:
+        int16, shape (n,), mono; and the sample rate in Hz.
+    """
+    time = np.arange(round(duration * SPEECH_RATE)) / SPEECH_RATE
+    return to_int16(8192 * np.sin(2 * np.pi * frequency * time)), SPEECH_RATE
+
+
+@cache
+def _voice() -> Samples:
+    samples, _ = read_wav(GREETING_WAV)
+    return samples
