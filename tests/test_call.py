@@ -438,6 +438,7 @@ async def test_refused_transfer_does_not_detach(autojump_clock: MockClock) -> No
     """After a refused transfer leaving hangs up."""
     async with open_world() as world:
         async with world.server.dial(to=CALLEE) as call:
+            world.carrier.settings.restricted_account = True
             with pytest.raises(CallControlError):
                 await call.command("transfer", to="+15550000002")
         await world.wait_idle()
