@@ -1,6 +1,7 @@
 """Tools to test a telephony server with: a simulated carrier, WebSockets in memory.
 
-``open_carrier`` is Telnyx in a box, for this library's tests and for yours. Apart from the lowest
+``open_carrier`` is Telnyx in a box, for this library's tests and for yours: calls with their media,
+webhooks and commands, and an account with applications, numbers and profiles. Apart from the lowest
 layer and the WebSocket seam it shares no code with the library, so it cannot share its mistakes.
 
 Names load on first use, as those of the package above do.

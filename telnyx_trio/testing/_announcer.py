@@ -50,9 +50,6 @@ class Announcement:
 class AnnouncedLeg(Protocol):
     """What an announcer needs of its leg."""
 
-    def ears(self, which: Ears) -> list[LegAudio]:
-        """Return the audio of those who are to hear."""
-
     def start_media(self) -> None:
         """Start the sample clock, if it does not run yet."""
 
@@ -78,11 +75,18 @@ class Announcer:
 
     Args:
         leg: whose.
+        ears: returns the audio of those who are to hear.
         nursery: of the carrier.
     """
 
-    def __init__(self, leg: AnnouncedLeg, nursery: trio.Nursery) -> None:
+    def __init__(
+        self,
+        leg: AnnouncedLeg,
+        ears: Callable[[Ears], list[LegAudio]],
+        nursery: trio.Nursery,
+    ) -> None:
         self._leg = leg
+        self._ears = ears
         self._nursery = nursery
         self._waiting: deque[Play] = deque()
         self._playing: list[Play] = []  # one that others wait for, and overlays
@@ -161,7 +165,7 @@ class Announcer:
             now = trio.current_time()
             n_played = 0
             while n_played < announcement.loop:
-                for audio in self._leg.ears(announcement.ears):
+                for audio in self._ears(announcement.ears):
                     play.clips.append((audio, audio.play(samples, sample_rate, now)))
                 n_played += 1
                 now += samples.size / sample_rate

@@ -35,17 +35,18 @@ def decode_audio(content: bytes) -> tuple[Samples, int]:
     Raises:
         NotPlayable: it is neither, or an MP3 and PyAV is not installed.
     """
-    if content.startswith(b"RIFF"):
-        try:
-            return read_wav(io.BytesIO(content))
-        except (ValueError, EOFError) as error:
-            raise NotPlayable(f"not a 16-bit WAV file: {error}") from error
-    if content.startswith(b"ID3") or content[:1] == b"\xff":
-        try:
-            return decode_mp3(content)
-        except ValueError as error:
-            raise NotPlayable(str(error)) from error
-    raise NotPlayable("neither a WAV nor an MP3 file")
+    try:
+        if content.startswith(b"RIFF"):
+            samples, sample_rate = read_wav(io.BytesIO(content))
+        elif content.startswith((b"ID3", b"\xff")):
+            samples, sample_rate = decode_mp3(content)
+        else:
+            raise NotPlayable("neither a WAV nor an MP3 file")
+    except (ValueError, EOFError) as error:
+        raise NotPlayable(f"the file cannot be played: {error}") from error
+    if samples.size == 0:
+        raise NotPlayable("the file holds no audio")
+    return samples, sample_rate
 
 
 def speak_text(text: str) -> tuple[Samples, int]:

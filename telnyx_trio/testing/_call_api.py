@@ -74,7 +74,10 @@ class CallApi:
                 return self._dial(request.body)
             case "GET", ["calls", call_id]:
                 return self._status(self._find(call_id))
-            case "POST", ["calls", call_id, "actions", name] if name in self._actions:
+            case method, ["calls", call_id, "actions", name] if name in self._actions:
+                # One command is no POST (Telnyx's SDK, resources/calls/actions.py).
+                if method != ("PUT" if name == "client_state_update" else "POST"):
+                    return None
                 return self._act(self._find(call_id), name, request.body)
             case "GET", ["connections", connection_id, "active_calls"]:
                 return self._list_live(connection_id)

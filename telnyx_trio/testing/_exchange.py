@@ -124,7 +124,7 @@ class Exchange:
             leg.end(Hangup("not_found", "unknown", "404"))
             return leg
         if bridge_with is not None:
-            leg.bridges_on_answer, bridge_with.target = bridge_with, leg
+            bridge_with.bridging.expect(leg)
         leg.ring()
         self._nursery.start_soon(leg.live)
         return leg

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any
 
 import trio
 
 from .._errors import LocalProtocolError
-from ._announcer import Announcer, Ears
+from ._announcer import Announcer
+from ._bridging import Bridging
 from ._codecs import Samples, write_wav
 from ._fields import Record
 from ._gathering import Gathering
@@ -27,11 +27,10 @@ from ._leg_values import (
 from ._machine import detect_machine
 from ._media import LegStream, StreamEnd
 from ._phone import Phone
+from ._phone_life import hang_up_after_first_ring, limit_time, perform, ring_callee
 from ._recorder import Recorder
 from ._stream_values import LegCounters, StreamRequest
 from ._webhooks import webhook_target
-
-_SIP_OF_OUTCOME: Final = {"busy": ("user_busy", "486"), "rejected": ("call_rejected", "603")}
 
 
 class Leg:
@@ -51,9 +50,7 @@ class Leg:
         digits_received: what ``send_dtmf`` played to the phone.
         repeated_commands: commands ignored because their ``command_id`` was seen already.
         announcer, gathering, recorder: what commands make the carrier do with the leg.
-        partner: the leg that it is bridged with.
-        target: the leg that rings to be bridged with this one.
-        bridges_on_answer: the leg that this one, while it rings, is a target of.
+        bridging: whom it is connected with.
         start_time, end_time: ISO 8601 dates; end_time is None until the end.
     """
 
@@ -82,14 +79,12 @@ class Leg:
         self.answered_at: float | None = None
         self.ended_at: float | None = None
         self.seen_commands: dict[str, float] = {}  # command_id to time; the REST side's
-        self.announcer = Announcer(self, services.nursery)
+        self.bridging: Bridging = Bridging(self)
+        self.announcer = Announcer(self, self.bridging.ears, services.nursery)
         self.gathering = Gathering(self, self.announcer, services.nursery)
         self.recorder = Recorder(
             self, services.shelf, services.clock, services.new_id, services.nursery
         )
-        self.partner: Leg | None = None
-        self.target: Leg | None = None
-        self.bridges_on_answer: Leg | None = None
         self._services = services
         self._application = application
         self._scope = trio.CancelScope()
@@ -108,7 +103,11 @@ class Leg:
         return self.answered_at is not None
 
     async def wait_media_started(self) -> None:
-        """Wait until the first ``start`` goes out: time 0 of the recording."""
+        """Wait until the media start, time 0 of the recording.
+
+        They start with the first ``start`` on a media socket, or with the first command that plays,
+        records, gathers or bridges.
+        """
         await self._media_started.wait()
 
     async def wait_ended(self) -> Hangup:
@@ -124,8 +123,20 @@ class Leg:
         Blocks: at most a second for a server that does not read.  Cancelled: it is down all the
         same.
         """
-        self._hang_up(cause)
+        self.put_down(cause)
         await self.wait_ended()
+
+    def put_down(self, cause: str = "normal_clearing") -> None:
+        """Put the phone down, without waiting; nothing happens when the leg has ended."""
+        if self.state is LegState.ENDED:
+            return
+        incoming = self.names.direction == "incoming"
+        if self.state is LegState.RINGING and incoming:
+            self.end(Hangup("originator_cancel", "caller", "487"))
+        elif self.state is LegState.RINGING:
+            self.end(Hangup("call_rejected", "callee", "603"))
+        else:
+            self.end(Hangup(cause, "caller" if incoming else "callee", "200"))
 
     def press(self, digits: str) -> None:
         """Press keys; Telnyx tells of each as ``phone.dtmf_report`` says. Not before the answer."""
@@ -191,20 +202,21 @@ class Leg:
         with self._scope:
             async with trio.open_nursery() as nursery:
                 if self.phone.hang_up_after is not None:
-                    nursery.start_soon(self._act_at, self.phone.hang_up_after, self._hang_up)
+                    delay = self.phone.hang_up_after
+                    nursery.start_soon(hang_up_after_first_ring, self, delay)
                 if self.names.direction == "outgoing":
-                    await self._ring_callee()
+                    await ring_callee(self)
                 else:
                     with trio.move_on_after(self.options.ring_timeout):
                         await self._answered.wait()
                     if self.state is LegState.RINGING:
-                        self._hang_up()
-                nursery.start_soon(self._limit_time)
+                        self.put_down()
+                nursery.start_soon(limit_time, self)
                 if self.options.machine_detection != "disabled":
                     mode = self.options.machine_detection
                     nursery.start_soon(detect_machine, self, mode)
                 await self._media_started.wait()
-                await self._perform()
+                await perform(self)
                 await trio.sleep_forever()
 
     def ring(self) -> None:
@@ -242,8 +254,8 @@ class Leg:
             self.start_stream(self.options.stream)
         if self.options.recording is not None:
             self.recorder.start(self.options.recording)
-        if self.bridges_on_answer is not None:
-            self.bridges_on_answer.bridge(self)
+        if self.bridging.origin is not None:
+            self.bridging.origin.bridging.join(self)
 
     def start_media(self) -> None:
         """Start the sample clock, if it does not run: a stream or a command needs it."""
@@ -255,31 +267,6 @@ class Leg:
             self.say(*voice)
         self._media_started.set()
 
-    def bridge(self, other: Leg) -> None:
-        """Let both hear each other; whoever either was bridged with is left alone."""
-        for leg in (self, other):
-            leg.unbridge()
-            leg.start_media()
-        for leg, far in ((self, other), (other, self)):
-            leg.partner = far
-            leg.audio.join(far.audio, trio.current_time())
-            leg.note("bridged", far.names.call_leg_id)
-        for leg in (self, other):
-            leg.post("call.bridged", {})
-        self._forget_target()
-
-    def unbridge(self) -> None:
-        """End the bridge, if there is one; the other leg hangs up unless it is to be parked."""
-        other = self.partner
-        if other is None:
-            return
-        for leg in (self, other):
-            leg.partner = None
-            leg.audio.part(trio.current_time())
-            leg.note("unbridged")
-        if other.is_alive and not other.options.park_after_unbridge:
-            other.release()
-
     def release(self) -> None:
         """Hang up on this side of the network, as the command ``hangup`` does."""
         incoming = self.names.direction == "incoming"
@@ -289,13 +276,6 @@ class Leg:
             self.end(Hangup("call_rejected", "callee", "603"))
         else:
             self.end(Hangup("originator_cancel", "caller", "487"))
-
-    def ears(self, which: Ears) -> list[LegAudio]:
-        """Return who hears what is played to this leg, to the opposite one, or to both."""
-        if self.partner is None or which == "self":
-            return [self.audio]
-        opposite = self.partner.audio
-        return [opposite] if which == "opposite" else [self.audio, opposite]
 
     def end(self, hangup: Hangup) -> None:
         """End the leg, from any state but ended."""
@@ -325,11 +305,9 @@ class Leg:
         self._answered.set()
         self._media_started.set()
         self._scope.cancel()
-        self.unbridge()
-        if self.target is not None:
-            self.target.release()
-        if self.bridges_on_answer is not None:
-            self.bridges_on_answer._forget_target()
+        self.bridging.part()
+        self.bridging.give_up_target()
+        self.bridging.forget_origin()
 
     def start_stream(self, request: StreamRequest) -> None:
         """Open a media socket; ``start`` follows once the leg is answered."""
@@ -387,70 +365,10 @@ class Leg:
         self.note("start")
         self.start_media()
 
-    def _forget_target(self) -> None:
-        if self.target is not None:
-            self.target.bridges_on_answer = None
-            self.target = None
-
     def _move_to(self, state: LegState) -> None:
         if state not in NEXT_STATES[self.state]:
             raise LocalProtocolError(f"a leg cannot go from {self.state.name} to {state.name}")
         self.state = state
-
-    def _hang_up(self, cause: str = "normal_clearing") -> None:
-        if self.state is LegState.ENDED:
-            return
-        incoming = self.names.direction == "incoming"
-        if self.state is LegState.RINGING and incoming:
-            self.end(Hangup("originator_cancel", "caller", "487"))
-        elif self.state is LegState.RINGING:
-            self.end(Hangup("call_rejected", "callee", "603"))
-        else:
-            self.end(Hangup(cause, "caller" if incoming else "callee", "200"))
-
-    async def _ring_callee(self) -> None:
-        outcome = self.phone.outcome
-        with trio.move_on_after(self.options.ring_timeout):
-            if outcome == "no_answer":
-                await trio.sleep_forever()
-            await trio.sleep(self.phone.answer_after)
-            if self.state is not LegState.RINGING:
-                return
-            if outcome == "answers":
-                self.answer()
-            else:
-                cause, sip = _SIP_OF_OUTCOME[outcome]
-                self.end(Hangup(cause, "callee", sip))
-            return
-        if self.state is LegState.RINGING:
-            cause = "timeout" if self.options.retry_on_timeout else "no_answer"
-            self.end(Hangup(cause, "unknown", "487"))
-
-    async def _limit_time(self) -> None:
-        await trio.sleep(self.options.time_limit)
-        if self.is_alive:
-            self.end(Hangup("time_limit", "unknown", "200"))
-
-    async def _perform(self) -> None:
-        """Do what the phone's times from the start of the media say, each at its time."""
-        phone = self.phone
-        actions: list[tuple[float, Callable[[], None]]] = [
-            (at, partial(self.press, digit)) for at, digit in phone.digits
-        ]
-        if phone.speak_at > 0 and (voice := phone.voice()) is not None:
-            actions.append((phone.speak_at, partial(self.say, *voice)))
-        if phone.vanish_at is not None:
-            actions.append((phone.vanish_at, self.drop_socket))
-        if phone.hang_up_at is not None:
-            actions.append((phone.hang_up_at, self._hang_up))
-        started_at = self.audio.started_at or 0.0
-        for at, action in sorted(actions, key=lambda entry: entry[0]):
-            await trio.sleep_until(started_at + at)
-            action()
-
-    async def _act_at(self, delay: float, action: Callable[[], None]) -> None:
-        await trio.sleep_until(self.began_at + delay)
-        action()
 
     async def _run_stream(self, stream: LegStream) -> None:
         closed = self._streams_closed

@@ -81,8 +81,6 @@ class MediaActions:
         read_options({"client_state": body.get("client_state")}, leg.options)
         options.park_after_unbridge = False
         leg.options.park_after_unbridge = _parks(body)
-        if leg.target is not None:
-            leg.target.release()
         self._exchange.place(
             "outgoing",
             application,
@@ -103,12 +101,14 @@ class MediaActions:
             raise Refusal(422, "90034", detail, "call_control_id")
         if other is leg:
             raise Refusal(422, "10015", "a call cannot be bridged with itself", "call_control_id")
-        if body.get("prevent_double_bridge") is True and (leg.partner or other.partner):
+        if body.get("prevent_double_bridge") is True and (
+            leg.bridging.partner or other.bridging.partner
+        ):
             raise Refusal(422, "10015", "one of the calls is bridged already")
         parks = _parks(body)
         read_options(body, leg.options)
         leg.options.park_after_unbridge = parks
-        leg.bridge(other)
+        leg.bridging.join(other)
 
     def _speak(self, leg: Leg, body: Body) -> None:
         announcement, stop = read_speak(body), read_stop(body)

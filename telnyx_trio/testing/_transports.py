@@ -130,20 +130,24 @@ class _SocketLink:
 
     async def download(self, url: str) -> bytes:
         content = bytearray()
+        size_bytes = 0
         try:
             with trio.fail_after(DOWNLOAD_TIMEOUT):
                 async with self._client.stream("GET", url, follow_redirects=True) as response:
                     if response.status_code != 200:
                         missing = response.status_code in (404, 410)
                         raise DownloadFailed(f"HTTP {response.status_code}", missing=missing)
+                    # Read to its end, come what may: httpx leaves what is cut short unfinished.
                     async for part in response.aiter_bytes():
-                        content += part
-                        if len(content) > MAX_DOWNLOAD_BYTES:
-                            raise DownloadFailed("the file is too large")
+                        size_bytes += len(part)
+                        if size_bytes <= MAX_DOWNLOAD_BYTES:
+                            content += part
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise DownloadFailed(f"download failed: {type(error).__name__}") from error
         except trio.TooSlowError as error:
             raise DownloadFailed("download failed: timeout") from error
+        if size_bytes > MAX_DOWNLOAD_BYTES:
+            raise DownloadFailed("the file is too large")
         return bytes(content)
 
     @asynccontextmanager

@@ -95,7 +95,8 @@ class EchoServer:
 
     async def post(self, path: str, **fields: Any) -> httpx.Response:
         assert self._client is not None
-        return await self._client.post(path, json=fields)
+        method = "PUT" if path.endswith("/client_state_update") else "POST"
+        return await self._client.request(method, path, json=fields)
 
     async def act(self, call_control_id: str, action: str, /, **fields: Any) -> httpx.Response:
         return await self.post(
