@@ -20,11 +20,17 @@ from ._lazy import lazy_names
 from ._version import __version__ as __version__
 
 if TYPE_CHECKING:
+    from ._call import AnsweredBy as AnsweredBy
     from ._call import Call as Call
     from ._call import CallEvent as CallEvent
     from ._call import CallOptions as CallOptions
     from ._call import CallOutcome as CallOutcome
+    from ._call import CarrierRecording as CarrierRecording
     from ._call import EndReason as EndReason
+    from ._call import GatherResult as GatherResult
+    from ._call import MachineDetection as MachineDetection
+    from ._call import MachineGreeting as MachineGreeting
+    from ._call import TransferredLeg as TransferredLeg
     from ._call import open_call as open_call
     from ._errors import ApiError as ApiError
     from ._errors import AuthenticationFailed as AuthenticationFailed
@@ -46,10 +52,12 @@ if TYPE_CHECKING:
     from ._errors import InvalidWebhook as InvalidWebhook
     from ._errors import LocalProtocolError as LocalProtocolError
     from ._errors import MediaTimeout as MediaTimeout
+    from ._errors import PlaybackFailed as PlaybackFailed
     from ._errors import PreflightFailed as PreflightFailed
     from ._errors import ProtocolError as ProtocolError
     from ._errors import PublicUrlUnreachable as PublicUrlUnreachable
     from ._errors import RateLimited as RateLimited
+    from ._errors import RecordingFailed as RecordingFailed
     from ._errors import RegistryError as RegistryError
     from ._errors import RemoteProtocolError as RemoteProtocolError
     from ._errors import ResourceNotFound as ResourceNotFound
@@ -111,7 +119,20 @@ if TYPE_CHECKING:
     from .servers import serve_calls as serve_calls
 
 _ROOMS = {
-    "._call": ("Call", "CallEvent", "CallOptions", "CallOutcome", "EndReason", "open_call"),
+    "._call": (
+        "AnsweredBy",
+        "Call",
+        "CallEvent",
+        "CallOptions",
+        "CallOutcome",
+        "CarrierRecording",
+        "EndReason",
+        "GatherResult",
+        "MachineDetection",
+        "MachineGreeting",
+        "TransferredLeg",
+        "open_call",
+    ),
     "._errors": (
         "ApiError",
         "AuthenticationFailed",
@@ -133,10 +154,12 @@ _ROOMS = {
         "InvalidWebhook",
         "LocalProtocolError",
         "MediaTimeout",
+        "PlaybackFailed",
         "PreflightFailed",
         "ProtocolError",
         "PublicUrlUnreachable",
         "RateLimited",
+        "RecordingFailed",
         "RegistryError",
         "RemoteProtocolError",
         "ResourceNotFound",

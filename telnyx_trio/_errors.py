@@ -17,6 +17,8 @@
     │   └── InvalidToken                 wrong, used or expired
     ├── CallError
     │   ├── CallEnded                    the far side has ended the call
+    │   ├── PlaybackFailed               Telnyx could not play or speak it
+    │   ├── RecordingFailed              Telnyx could not record the call
     │   └── CallNotAnswered              a call of ours was not taken
     │       ├── CallBusy
     │       ├── CallNoAnswer
@@ -206,6 +208,38 @@ class CallEnded(CallError):
     """The far side has ended the call, so that nothing can be sent any more."""
 
     what = "call has ended"
+
+
+class PlaybackFailed(CallError):
+    """Telnyx could not play a file, or speak a text.
+
+    Attributes:
+        status: "file_not_found", "failed" or "unknown".
+        detail: in Telnyx's words, or None.
+    """
+
+    what = "playback failed"
+
+    def __init__(self, call_control_id: str | None, status: str, detail: str | None) -> None:
+        self.status = status
+        self.detail = detail
+        super().__init__(call_control_id)
+        self.args = (f"{self.what} ({status}{f': {detail}' if detail else ''}): {call_control_id}",)
+
+
+class RecordingFailed(CallError):
+    """Telnyx could not record the call.
+
+    Attributes:
+        reason: in Telnyx's words, or None.
+    """
+
+    what = "recording failed"
+
+    def __init__(self, call_control_id: str | None, reason: str | None) -> None:
+        self.reason = reason
+        super().__init__(call_control_id)
+        self.args = (f"{self.what} ({reason or 'no reason given'}): {call_control_id}",)
 
 
 class CallNotAnswered(CallError):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
@@ -10,12 +13,18 @@ from .._events import StreamEvent
 from .._media_stream import MAX_EVENTS, AudioTrack, MediaStream, MediaStreamStatistics
 from .._registry import TelnyxCall
 from .._ring_channel import RingChannel
-from ..webhooks import WebhookEvent
+from ..call_control import split_client_state, tag_client_state
+from ..webhooks import MachineDetectionEnded, MachineGreetingEnded, WebhookEvent
+from ._carrier_recording import CarrierRecording, open_carrier_recording
 from ._ending import CallOutcome, Ending, EndReason
 from ._hold import Hold, Holding
+from ._listeners import Listeners
+from ._machine import MachineDetection, MachineGreeting
+from ._outcomes import GatherResult, OutcomeCommands, TransferredLeg
 
 if TYPE_CHECKING:
     from ..audio import PcmData
+    from ..call_control import RecordingChannels, RecordingFormat, TelnyxClient
 
 CallEvent: TypeAlias = StreamEvent | WebhookEvent
 
@@ -32,16 +41,32 @@ class Call:
             hangup webhook is awaited.
         stream: the media stream underneath.
         nursery: for your own tasks; they are cancelled on leaving, before anything is closed.
+        machine_detection: who answered, once Telnyx has found out; None before, and for a call
+            that was not dialled with ``answering_machine_detection``.
+        machine_greeting: how an answering machine's greeting ended; None before.
     """
 
     info: TelnyxCall
     nursery: trio.Nursery
 
-    def __init__(self, stream: MediaStream, ending: Ending, hold: Hold) -> None:
+    def __init__(
+        self,
+        stream: MediaStream,
+        ending: Ending,
+        hold: Hold,
+        listeners: Listeners,
+        commands: OutcomeCommands,
+    ) -> None:
         self.stream: Final = stream
+        self.machine_detection: MachineDetection | None = None
+        self.machine_greeting: MachineGreeting | None = None
         self.events: Final[RingChannel[CallEvent]] = RingChannel(MAX_EVENTS)
         self._ending = ending
         self._hold = hold
+        self._listeners = listeners
+        self._commands = commands
+        # What Telnyx echoes: a tag of the server's, by which it knows the leg, and the user's part.
+        self._tag, self._client_state = b"", b""
 
     def __repr__(self) -> str:
         outcome = self.outcome
@@ -147,7 +172,263 @@ class Call:
         Cancelled: the command may or may not be carried out. The four above wait up to 5 s more for
         their reply, because it decides whether the leg is still to be hung up.
         """
-        return await self._hold.command(self.call_control_id, name, body)
+        send = partial(self._hold.client.command, self.call_control_id, name, **body)
+        return await self._hold.give(name, send)
+
+    # Commands that wait for their outcome.
+
+    async def transfer(
+        self,
+        to: str,
+        *,
+        from_: str | None = None,
+        timeout_secs: int | None = None,
+        **fields: Any,
+    ) -> TransferredLeg:
+        """Have Telnyx ring ``to`` and connect the call to it; wait until it is connected.
+
+        From then on the leg is no longer ours: leaving the call does not hang up. When ``to`` does
+        not take the call, it is ours as before.
+
+        Args:
+            to: E.164 number or SIP URI.
+            from_: number to show; Telnyx takes the call's own.
+            timeout_secs: how long it may ring, 5 to 600; Telnyx's default is 30.
+            fields: further JSON fields of Telnyx's transfer; ``target_leg_client_state`` is text
+                or bytes here.
+
+        Raises:
+            CallBusy, CallNoAnswer, CallRejected, CallNotAnswered: ``to`` did not take the call.
+                Told only where webhooks of all legs come to one inbox, as in our servers.
+            CallEnded: the call ended before.
+            CallControlError: Telnyx refused, or could not be reached.
+            RuntimeError: the call was opened without a REST client.
+        Cancelled: the transfer goes on if Telnyx has taken it, and leaving does not hang up.
+        """
+        given = {"from_": from_, "timeout_secs": timeout_secs, **fields}
+        return await self._commands.transfer(self.call_control_id, to, given)
+
+    async def bridge(self, other: Call | str, **fields: Any) -> None:
+        """Connect the call to another one at Telnyx, and wait until it is.
+
+        From then on neither leg is ours: leaving does not hang up. Telnyx carries the audio between
+        them; it does not come through this process.
+
+        Args:
+            other: a call of ours, or the ``call_control_id`` of one.
+            fields: further JSON fields of Telnyx's bridge.
+
+        Raises:
+            CallEnded: the call ended before.
+            CallControlError: Telnyx refused, or could not be reached.
+            RuntimeError: the call was opened without a REST client.
+        Cancelled: they may or may not be connected.
+        """
+        other_id = other.call_control_id if isinstance(other, Call) else other
+
+        def accepted() -> None:
+            if isinstance(other, Call):
+                other._hold.hand_over()
+
+        await self._commands.bridge(self.call_control_id, other_id, accepted, fields)
+
+    async def speak(self, text: str, *, voice: str, **fields: Any) -> str:
+        """Have Telnyx speak a text, and wait until it has.
+
+        One playback of ``speak`` or ``playback`` is under way at a time; a second one waits for its
+        turn. What is sent with ``send`` is another thing: Telnyx plays both.
+
+        Args:
+            text: up to 5000 characters; SSML with ``payload_type="ssml"``.
+            voice: such as "AWS.Polly.Joanna".
+            fields: further JSON fields of Telnyx's speak, such as ``language="en-US"``.
+
+        Returns:
+            The status: "completed", or that it was cancelled by somebody.
+
+        Raises:
+            CallEnded: the call ended before the end of the text.
+            PlaybackFailed: Telnyx could not speak it.
+            CallControlError: Telnyx refused, or could not be reached.
+            RuntimeError: the call was opened without a REST client.
+        Cancelled: Telnyx is told to stop, within 2 s, shielded.
+        """
+        return await self._commands.speak(self.call_control_id, text, {"voice": voice, **fields})
+
+    async def playback(
+        self,
+        audio_url: str | None = None,
+        *,
+        media_name: str | None = None,
+        content: bytes | None = None,
+        **fields: Any,
+    ) -> str:
+        """Have Telnyx play a file, and wait until it has; one at a time, as for ``speak``.
+
+        Args:
+            audio_url: of a WAV or MP3 that Telnyx can fetch.
+            media_name: of a file that was uploaded to Telnyx.
+            content: a whole WAV or MP3 file; one of the three must be given.
+            fields: further JSON fields of Telnyx's playback_start, such as ``loop=3``.
+
+        Returns:
+            The status: "completed", or that it was cancelled by somebody.
+
+        Raises:
+            CallEnded: the call ended before the end of the file.
+            PlaybackFailed: Telnyx could not fetch or play it.
+            LocalProtocolError: not exactly one source is given.
+            CallControlError: Telnyx refused, or could not be reached.
+            RuntimeError: the call was opened without a REST client.
+        Cancelled: Telnyx is told to stop, within 2 s, shielded.
+        """
+        given = {
+            "audio_url": audio_url,
+            "media_name": media_name,
+            "playback_content": None if content is None else base64.b64encode(content).decode(),
+            **fields,
+        }
+        return await self._commands.playback(self.call_control_id, given)
+
+    async def gather(
+        self,
+        *,
+        say: str | None = None,
+        voice: str | None = None,
+        audio_url: str | None = None,
+        media_name: str | None = None,
+        **fields: Any,
+    ) -> GatherResult:
+        """Have Telnyx collect key presses, and wait for them; one gather is under way at a time.
+
+        Args:
+            say: a text to speak meanwhile, with ``voice``.
+            voice: such as "AWS.Polly.Joanna".
+            audio_url: of a file to play meanwhile.
+            media_name: of an uploaded file to play meanwhile.
+            fields: further JSON fields of Telnyx's gather: ``minimum_digits``, ``maximum_digits``,
+                ``terminating_digit``, ``valid_digits``, ``timeout_millis``,
+                ``inter_digit_timeout_millis``, and without a prompt ``initial_timeout_millis``.
+
+        Returns:
+            Digits and status; that nobody pressed a key in time is a status, not an error.
+
+        Raises:
+            CallEnded: the call ended before.
+            LocalProtocolError: a value is one that Telnyx does not take.
+            CallControlError: Telnyx refused, or could not be reached.
+            RuntimeError: the call was opened without a REST client.
+        Cancelled: Telnyx is told to stop, within 2 s, shielded.
+        """
+        call_id = self.call_control_id
+
+        async def send(client: TelnyxClient) -> None:
+            if say is not None:
+                await client.gather_using_speak(call_id, say, voice=voice or "", **fields)
+            elif audio_url is not None or media_name is not None:
+                await client.gather_using_audio(
+                    call_id, audio_url=audio_url, media_name=media_name, **fields
+                )
+            else:
+                await client.gather(call_id, **fields)
+
+        return await self._commands.gather(call_id, send)
+
+    def recording(
+        self,
+        *,
+        channels: RecordingChannels = "dual",
+        format: RecordingFormat = "wav",
+        **fields: Any,
+    ) -> AbstractAsyncContextManager[CarrierRecording]:
+        """Have Telnyx record while the block runs: ``async with call.recording() as recording``.
+
+        Afterwards ``await recording.wait_saved()`` tells where it can be fetched.
+
+        Args:
+            channels: both parties in one channel, or each in its own.
+            format: of the file.
+            fields: further JSON fields of Telnyx's record_start, such as ``max_length=600``.
+
+        Raises:
+            CallControlError: Telnyx refused, or could not be reached.
+            RuntimeError: the call was opened without a REST client.
+        Cancelled: the recording is ended, within 5 s, shielded.
+        """
+        given = {"channels": channels, "format": format, **fields}
+        return open_carrier_recording(
+            self.call_control_id, self._hold.client, self._ending, self._listeners, given
+        )
+
+    # Answering machine detection.
+
+    async def wait_machine_detection(self) -> MachineDetection:
+        """Wait until Telnyx has found out who answered.
+
+        For a call that was dialled with ``answering_machine_detection``; otherwise it waits for the
+        end of the call.
+
+        Raises:
+            CallEnded: the call ended before.
+        """
+        with self._listeners.listen() as events:
+            await trio.lowlevel.checkpoint()
+            if self.machine_detection is None:
+                async for _ in events:
+                    if self.machine_detection is not None:
+                        break
+        if self.machine_detection is None:
+            raise self._ending.error(self.call_control_id)
+        return self.machine_detection
+
+    async def wait_machine_greeting(self) -> MachineGreeting:
+        """Wait until the greeting of an answering machine has ended: now a message can be left.
+
+        It never does for a human, so look at ``wait_machine_detection`` first.
+
+        Raises:
+            CallEnded: the call ended before.
+        """
+        with self._listeners.listen() as events:
+            await trio.lowlevel.checkpoint()
+            if self.machine_greeting is None:
+                async for _ in events:
+                    if self.machine_greeting is not None:
+                        break
+        if self.machine_greeting is None:
+            raise self._ending.error(self.call_control_id)
+        return self.machine_greeting
+
+    # Client state.
+
+    @property
+    def client_state(self) -> bytes:
+        """What was last given as ``client_state`` for this call, at dial or later; else empty."""
+        return self._client_state
+
+    async def update_client_state(self, state: str | bytes) -> None:
+        """Have later webhooks of the call carry ``state``; text is sent as UTF-8.
+
+        Raises:
+            CallControlError: Telnyx refused, or could not be reached.
+            RuntimeError: the call was opened without a REST client.
+        Cancelled: it may or may not be set.
+        """
+        wire = tag_client_state(self._tag, state)
+        await self._hold.client.client_state_update(self.call_control_id, wire)
+        self._client_state = split_client_state(wire)[1]
+
+    def take_client_state(self, client_state: str | None) -> None:
+        """Note what Telnyx echoed in ``start``; for ``open_call``."""
+        self._tag, self._client_state = split_client_state(client_state)
+
+    def take_webhook(self, event: WebhookEvent) -> None:
+        """Note what a webhook of the call tells; for ``open_call``."""
+        if isinstance(event, MachineDetectionEnded):
+            self.machine_detection = MachineDetection.from_event(event)
+        elif isinstance(event, MachineGreetingEnded):
+            self.machine_greeting = MachineGreeting.from_event(event)
+        self._listeners.put(event)
 
     def detach(self) -> None:
         """End our part without hanging up: streaming stops, the leg stays up at Telnyx.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import enum
 import logging
 import uuid
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import trio
 
@@ -14,6 +15,8 @@ from .._lone_error import unwrap_lone_error
 
 if TYPE_CHECKING:
     from ..call_control import TelnyxClient
+
+T = TypeVar("T")
 
 logger = logging.getLogger("telnyx_trio.call")
 
@@ -46,6 +49,17 @@ class Hold:
         # The same for every attempt, so that Telnyx takes a repetition for one.
         self._hangup_id = str(uuid.uuid4())
 
+    @property
+    def client(self) -> TelnyxClient:
+        """The REST API.
+
+        Raises:
+            RuntimeError: the call was opened without one.
+        """
+        if self._client is None:
+            raise RuntimeError("this call has no REST client: pass client= to open_call")
+        return self._client
+
     async def hang_up(self, call_control_id: str) -> None:
         """Hang up, unless it is known that the leg is over.
 
@@ -75,29 +89,35 @@ class Hold:
         if self.holding is Holding.OURS:
             self.holding = Holding.HANDED_OVER
 
+    def take_back(self) -> None:
+        """Note that a hand-over came to nothing: the leg is ours to hang up again."""
+        if self.holding is Holding.HANDED_OVER:
+            self.holding = Holding.OURS
+
     def note_over(self) -> None:
         """Note that the leg has ended."""
         self.holding = Holding.OVER
 
-    async def command(
-        self, call_control_id: str, name: str, body: dict[str, Any]
-    ) -> dict[str, Any]:
-        """Give a command, and take note if it hands the leg over."""
-        if self._client is None:
-            raise RuntimeError("this call has no REST client: pass client= to open_call")
+    async def give(self, name: str, send: Callable[[], Awaitable[T]]) -> T:
+        """Give a command, and take note if it hands the leg over.
+
+        Args:
+            name: of the command.
+            send: sends it.
+        """
         if name not in _HANDING_OVER:
-            return await self._client.command(call_control_id, name, **body)
-        reply: dict[str, Any] = {}
+            return await send()
+        replies: list[T] = []
         with unwrap_lone_error():
             async with trio.open_nursery() as nursery:
                 sending = trio.CancelScope(shield=True)
                 nursery.start_soon(_limit_when_cancelled, sending)
                 with sending:
-                    reply = await self._client.command(call_control_id, name, **body)
+                    replies.append(await send())
                     self.hand_over()
                 nursery.cancel_scope.cancel()
         await trio.lowlevel.checkpoint_if_cancelled()
-        return reply
+        return replies[0]
 
 
 async def _limit_when_cancelled(scope: trio.CancelScope) -> None:

@@ -20,6 +20,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import trio
@@ -33,11 +34,14 @@ from .._registry import TelnyxCall, TelnyxCallRegistry
 from .._ring_channel import RingChannel
 from .._types import DTMF_DIGITS
 from .._websocket import WebSocket, as_websocket
-from ..webhooks import CallDtmfReceived, CallHangup, WebhookEvent
+from ..call_control import encode_client_state, split_client_state
+from ..webhooks import CallDtmfReceived, CallHangup, Inbox, WebhookEvent
 from ._call import Call
 from ._ending import Ending, EndReason
 from ._hold import Hold, Holding
+from ._listeners import Listeners
 from ._options import END_GRACE, MAX_DURATION, TEARDOWN_TIMEOUT, CallOptions
+from ._outcomes import OutcomeCommands
 
 if TYPE_CHECKING:
     from ..call_control import TelnyxClient
@@ -73,6 +77,7 @@ class _Run:
         info: TelnyxCall | None,
         client: TelnyxClient | None,
         webhooks: RingChannel[WebhookEvent] | None,
+        inbox: Inbox | None,
         answered: trio.Event | None,
         options: CallOptions,
     ) -> None:
@@ -87,6 +92,7 @@ class _Run:
         self._teardown_timeout = options.get("teardown_timeout", TEARDOWN_TIMEOUT)
         self._stream = MediaStream(websocket, answered=answered, **stream_options)
         self._hold = Hold(client)
+        self._listeners = Listeners()
         self._dtmf = DtmfMerger()
         self._scope = trio.CancelScope(shield=True)
         self._nursery: trio.Nursery
@@ -95,7 +101,8 @@ class _Run:
         self._entered = trio.Event()
         self._stream_done = trio.Event()
         self.ending = Ending()
-        self.call = Call(self._stream, self.ending, self._hold)
+        commands = OutcomeCommands(self._hold, self.ending, self._listeners, inbox)
+        self.call = Call(self._stream, self.ending, self._hold, self._listeners, commands)
 
     @property
     def _call_control_id(self) -> str:
@@ -163,6 +170,7 @@ class _Run:
             raise RemoteProtocolError("the media is of another call, or of none", event="start")
         info.telnyx_stream = self._stream
         self._info = self.call.info = info
+        self.call.take_client_state(start.client_state or info.client_state)
         return info
 
     def enter_body(self) -> None:
@@ -237,18 +245,30 @@ class _Run:
                     await self.ending.hangup_known.wait()
         finally:
             self.call.events.end()
+            if self._hold.holding is not Holding.HANDED_OVER:
+                self._listeners.end()
 
     async def _pump_webhooks(self, webhooks: RingChannel[WebhookEvent]) -> None:
+        try:
+            await self._sort_webhooks(webhooks)
+        finally:
+            self._listeners.end()
+
+    async def _sort_webhooks(self, webhooks: RingChannel[WebhookEvent]) -> None:
         async for event in webhooks:
             if isinstance(event, CallDtmfReceived) and event.digit and event.digit in DTMF_DIGITS:
                 self._dtmf.webhook(event.digit, event.occurred_at, trio.current_time())
                 self._nursery.start_soon(self._put_digit_in_time)
                 continue
-            self.call.events.put(event)
+            shown = _for_user(event)
+            self.call.events.put(shown)
             if isinstance(event, CallHangup):
                 is_ours = self._is_ours(event)
                 self._hold.note_over()
                 self.ending.note_hangup(event, is_ours=is_ours)
+            self.call.take_webhook(shown)
+            if isinstance(event, CallHangup):
+                self._listeners.end()
 
     def _is_ours(self, hangup: CallHangup) -> bool:
         """Whether it was this side that hung up, as it does on leaving."""
@@ -305,6 +325,16 @@ class _Run:
         return self._hold.holding is Holding.OVER or self.ending.is_theirs
 
 
+def _for_user(event: WebhookEvent) -> WebhookEvent:
+    """Leave out the tag that a server puts into ``client_state`` to know its legs by."""
+    tag, state = split_client_state(event.client_state)
+    if not tag:
+        return event
+    client_state = encode_client_state(state) if state else None
+    payload = {**event.payload, "client_state": client_state}
+    return replace(event, client_state=client_state, payload=payload)
+
+
 def _is_cancelled(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return error.split(trio.Cancelled)[1] is None
@@ -319,6 +349,7 @@ async def open_call(
     info: TelnyxCall | None = None,
     client: TelnyxClient | None = None,
     webhooks: RingChannel[WebhookEvent] | None = None,
+    inbox: Inbox | None = None,
     answered: trio.Event | None = None,
     **options: Unpack[CallOptions],
 ) -> AsyncIterator[Call]:
@@ -333,8 +364,10 @@ async def open_call(
         websocket: as for ``MediaStream``.
         registry: where the call is looked up by the id in ``start``, and removed on leaving.
         info: the call's entry, if known: what ``start`` says must agree with it.
-        client: hangs up, and carries ``call.command``.
-        webhooks: the call's webhooks, as a server hands them out.
+        client: hangs up, and carries the call's commands.
+        webhooks: the call's webhooks, as a server hands them out. Without them, what waits for one
+            (``call.gather`` and the like) waits until the call ends.
+        inbox: where the webhooks of other legs arrive, such as the one that a transfer rings.
         answered: set when the call is answered, for a socket that may open while it rings.
         **options: see ``CallOptions``.
 
@@ -350,7 +383,7 @@ async def open_call(
             else in an ExceptionGroup.
     Cancelled: the body is cancelled; then as on any leaving, without waiting for who is gone.
     """
-    run = _Run(as_websocket(websocket), info, client, webhooks, answered, options)
+    run = _Run(as_websocket(websocket), info, client, webhooks, inbox, answered, options)
     call = run.call
     reason = EndReason.LEFT
     try:

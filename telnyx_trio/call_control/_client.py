@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -15,6 +14,7 @@ import trio
 from .._errors import CallAlreadyEnded, ConfigurationError
 from .._redact import redact_url
 from ._account import AccountClient
+from ._call_methods import CallMethods, new_command_id
 from ._commands import (
     Command,
     RejectCause,
@@ -33,7 +33,7 @@ from ._stream_options import StreamOptions
 DEFAULT_BASE_URL: Final = "https://api.telnyx.com/v2"
 
 
-class TelnyxClient:
+class TelnyxClient(CallMethods):
     """Commands on calls; made by ``open_client``. Any number of tasks may use it at once.
 
     That a command returns means that Telnyx has taken it; what comes of it is told by webhook.
@@ -108,7 +108,7 @@ class TelnyxClient:
             to=to,
             from_=from_,
             connection_id=connection_id,
-            command_id=command_id or _new_command_id(),
+            command_id=command_id or new_command_id(),
             stream=stream,
             client_state=client_state,
             timeout_secs=timeout_secs,
@@ -148,7 +148,7 @@ class TelnyxClient:
         await self._post(
             answer_command(
                 call_control_id,
-                command_id=command_id or _new_command_id(),
+                command_id=command_id or new_command_id(),
                 stream=stream,
                 client_state=client_state,
                 fields=fields,
@@ -168,7 +168,7 @@ class TelnyxClient:
                 action_command(
                     call_control_id,
                     "hangup",
-                    command_id=command_id or _new_command_id(),
+                    command_id=command_id or new_command_id(),
                     fields=fields,
                 )
             )
@@ -191,7 +191,7 @@ class TelnyxClient:
             reject_command(
                 call_control_id,
                 cause,
-                command_id=command_id or _new_command_id(),
+                command_id=command_id or new_command_id(),
                 client_state=client_state,
             )
         )
@@ -213,7 +213,7 @@ class TelnyxClient:
             streaming_start_command(
                 call_control_id,
                 stream,
-                command_id=command_id or _new_command_id(),
+                command_id=command_id or new_command_id(),
                 client_state=client_state,
                 fields=fields,
             )
@@ -235,7 +235,7 @@ class TelnyxClient:
             action_command(
                 call_control_id,
                 "streaming_stop",
-                command_id=command_id or _new_command_id(),
+                command_id=command_id or new_command_id(),
                 client_state=client_state,
                 fields={"stream_id": stream_id},
             )
@@ -265,7 +265,7 @@ class TelnyxClient:
             send_dtmf_command(
                 call_control_id,
                 digits,
-                command_id=command_id or _new_command_id(),
+                command_id=command_id or new_command_id(),
                 duration_millis=duration_millis,
                 client_state=client_state,
             )
@@ -298,7 +298,7 @@ class TelnyxClient:
             action_command(
                 call_control_id,
                 name,
-                command_id=command_id or _new_command_id(),
+                command_id=command_id or new_command_id(),
                 client_state=client_state,
                 fields=body,
             )
@@ -359,10 +359,6 @@ async def open_client(
     await trio.lowlevel.checkpoint()
     async with open_exchange(key, url, transport) as exchange:
         yield TelnyxClient(exchange, url)
-
-
-def _new_command_id() -> str:
-    return str(uuid.uuid4())
 
 
 def _problems_of_key(api_key: str) -> list[str]:

@@ -6,8 +6,6 @@ Source: ``types/call_dial_params.py`` and ``types/calls/action_*_params.py`` of 
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +14,7 @@ from urllib.parse import quote
 
 from .._errors import LocalProtocolError, RemoteProtocolError
 from .._redact import cut
+from ._client_state import decode_client_state
 from ._stream_options import StreamOptions, check_stream_fields
 
 RejectCause: TypeAlias = Literal[
@@ -25,7 +24,9 @@ RejectCause: TypeAlias = Literal[
 
 _ACTION_NAME: Final = re.compile(r"[a-z][a-z_]*")
 _DIGITS: Final = re.compile(r"[0-9A-D*#wW]+")
-_RING_TIMEOUT_SECS: Final = range(5, 601)
+RING_TIMEOUT_SECS: Final = range(5, 601)
+"""Of ``timeout_secs``."""
+
 _DTMF_DURATION_MILLIS: Final = range(100, 501)
 
 
@@ -68,7 +69,7 @@ def dial_command(
         raise LocalProtocolError("dial: from_ is empty")
     if not connection_id:
         raise LocalProtocolError("dial: connection_id is empty")
-    if timeout_secs is not None and timeout_secs not in _RING_TIMEOUT_SECS:
+    if timeout_secs is not None and timeout_secs not in RING_TIMEOUT_SECS:
         raise LocalProtocolError(f"dial: timeout_secs is {timeout_secs}; Telnyx takes 5 to 600")
     own: dict[str, object] = {
         "to": to if isinstance(to, str) else callees,
@@ -185,24 +186,6 @@ def call_path(call_control_id: str) -> str:
     return f"/calls/{quote(call_control_id, safe='')}"
 
 
-def encode_client_state(state: str | bytes) -> str:
-    """Return ``state`` in base64, the form in which Telnyx takes and echoes it; text as UTF-8."""
-    raw = state.encode() if isinstance(state, str) else state
-    return base64.b64encode(raw).decode("ascii")
-
-
-def decode_client_state(client_state: str) -> bytes:
-    """Return what ``encode_client_state`` was given, as bytes.
-
-    Raises:
-        RemoteProtocolError: that is not base64.
-    """
-    try:
-        return base64.b64decode(client_state, validate=True)
-    except (binascii.Error, ValueError):
-        raise RemoteProtocolError("client_state is not base64") from None
-
-
 def _action(
     call_control_id: str,
     name: str,
@@ -234,8 +217,8 @@ def _body(
     check_stream_fields(action, body)
     if client_state is not None:
         try:
-            base64.b64decode(client_state, validate=True)
-        except (binascii.Error, ValueError):
+            decode_client_state(client_state)
+        except RemoteProtocolError:
             raise LocalProtocolError(
                 f"{action}: client_state is not base64; encode_client_state makes it so"
             ) from None

@@ -10,7 +10,6 @@ remembered as abandoned, and the server hangs up the call if its webhook comes a
 from __future__ import annotations
 
 import math
-import secrets
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,11 +24,15 @@ from .._errors import (
     CallNoAnswer,
     CallNotAnswered,
     ConfigurationError,
-    LocalProtocolError,
     MediaTimeout,
 )
 from .._lone_error import unwrap_lone_error
-from ..call_control import encode_client_state, hangup_error, has_unknown_fate
+from ..call_control import (
+    hangup_error,
+    has_unknown_fate,
+    new_client_state_tag,
+    tag_client_state,
+)
 from ._leg import Leg
 
 if TYPE_CHECKING:
@@ -105,14 +108,13 @@ class Dialer:
             )
         if problems:
             raise ConfigurationError(problems)
-        if "client_state" in fields:
-            raise LocalProtocolError("dial sets client_state itself: it finds the call by it")
+        state = fields.pop("client_state", None) or b""
         least, largest = _RING_SECONDS
         return {
             "to": to,
             "from_": from_ or config.phone_number,
             "connection_id": connection_id or config.connection_id,
-            "client_state": encode_client_state(f"telnyx-trio:{secrets.token_urlsafe(18)}"),
+            "client_state": tag_client_state(new_client_state_tag(), state),
             "timeout_secs": min(max(math.ceil(answer_timeout), least), largest),
             **fields,
         }

@@ -317,6 +317,7 @@ class CallServer:
             info=leg.info,
             client=self.client,
             webhooks=leg.webhooks,
+            inbox=self._inbox,
             answered=leg.answered,
             **options,
         )
@@ -388,7 +389,9 @@ class CallServer:
             from_: E.164 number to show; None is the config's ``phone_number``.
             connection_id: Call Control application; None is the config's.
             answer_timeout: seconds to ring; Telnyx takes 5 to 600, and a shorter time is ours.
-            **fields: further fields of Telnyx's dial command, but no ``client_state``.
+            **fields: further fields of Telnyx's dial command, such as
+                ``answering_machine_detection="premium"``, whose result the call then has.
+                ``client_state`` is text or bytes here, and comes back as ``call.client_state``.
 
         Raises:
             CallBusy, CallNoAnswer, CallRejected, CallNotAnswered: nobody to talk to; with the

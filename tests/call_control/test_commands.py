@@ -14,16 +14,14 @@ from telnyx.types.calls.action_send_dtmf_params import ActionSendDtmfParams
 from telnyx.types.calls.action_start_streaming_params import ActionStartStreamingParams
 from telnyx.types.calls.action_stop_streaming_params import ActionStopStreamingParams
 
-from telnyx_trio._errors import LocalProtocolError, RemoteProtocolError
+from telnyx_trio._errors import LocalProtocolError
 from telnyx_trio.call_control import RejectCause, StreamOptions
 from telnyx_trio.call_control._commands import (
     Command,
     action_command,
     answer_command,
     call_path,
-    decode_client_state,
     dial_command,
-    encode_client_state,
     reject_command,
     send_dtmf_command,
     streaming_start_command,
@@ -189,20 +187,6 @@ def test_id_is_percent_encoded() -> None:
 def test_repr_shows_no_field() -> None:
     """Tokens in a body cannot reach a log through the repr."""
     assert repr(dial(stream=STREAM)) == "Command(action='dial', path='/calls')"
-
-
-@pytest.mark.parametrize("state", ["", "id=42", "ünï ✓", b"\x00\xff"])
-def test_client_state_round_trip(state: str | bytes) -> None:
-    """A state comes back as it was given."""
-    raw = state.encode() if isinstance(state, str) else state
-    assert decode_client_state(encode_client_state(state)) == raw
-
-
-@pytest.mark.parametrize("state", ["id=42", "aWQ9NDI", "é"])
-def test_client_state_that_is_not_base64(state: str) -> None:
-    """A state that nobody encoded is told apart."""
-    with pytest.raises(RemoteProtocolError, match="not base64"):
-        decode_client_state(state)
 
 
 Build = Callable[[], Command]
