@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from .._errors import CallControlError, PlaybackFailed
+from .._errors import CallControlError, CallNotAnswered, PlaybackFailed
 from .._ring_channel import RingChannel
 from ..call_control import hangup_error, new_client_state_tag, tag_client_state
 from ..webhooks import (
@@ -41,6 +41,9 @@ logger = logging.getLogger("telnyx_trio.call")
 
 UNDO_TIMEOUT: Final = 2.0
 """Seconds that a cancelled command has to stop what it began."""
+
+_HANGUP_PATIENCE: Final = 1.0
+"""Seconds between the hangups of two legs that end together."""
 
 _HANGUP: Final = "call_hangup"
 _UNHEARD: Final = frozenset({"file_not_found", "failed", "unknown"})
@@ -185,21 +188,26 @@ class OutcomeCommands:
     ) -> TransferredLeg:
         leg = TransferredLeg(None, None)
         is_answered = False
-        async for event in events:
-            if event.client_state == state:
-                leg = TransferredLeg(event.call_control_id, event.call_leg_id)
-                is_answered |= isinstance(event, CallAnswered)
-                if isinstance(event, CallHangup) and not is_answered:
-                    # The call is where it was before.
-                    self._hold.take_back()
-                    raise hangup_error(
-                        event.call_control_id,
-                        event.hangup_cause,
-                        event.hangup_source,
-                        event.sip_hangup_cause,
-                    )
-            if isinstance(event, CallBridged) or (is_answered and isinstance(event, CallHangup)):
-                return leg
+        failure: CallNotAnswered | None = None
+        with trio.CancelScope() as patience:
+            async for event in events:
+                if event.client_state == state:
+                    leg = TransferredLeg(event.call_control_id, event.call_leg_id)
+                    is_answered |= isinstance(event, CallAnswered)
+                    if isinstance(event, CallHangup) and not is_answered:
+                        failure = _why_not_taken(event)
+                        # It ends this way when our far party gave up; then ours ends as well.
+                        gave_up = event.hangup_cause == "originator_cancel"
+                        wait = _HANGUP_PATIENCE if gave_up else 0.0
+                        patience.deadline = trio.current_time() + wait
+                if isinstance(event, CallBridged) or (
+                    is_answered and isinstance(event, CallHangup)
+                ):
+                    return leg
+        if patience.cancelled_caught and failure is not None:
+            # The call is where it was before.
+            self._hold.take_back()
+            raise failure
         raise self._ending.error(call_id)
 
     async def _outcome(
@@ -237,6 +245,12 @@ class OutcomeCommands:
         if status in _UNHEARD:
             raise PlaybackFailed(call_id, status or "", detail)
         return status or ""
+
+
+def _why_not_taken(event: CallHangup) -> CallNotAnswered:
+    return hangup_error(
+        event.call_control_id, event.hangup_cause, event.hangup_source, event.sip_hangup_cause
+    )
 
 
 async def _try_to(undo: Callable[[], Awaitable[object]]) -> None:
