@@ -21,7 +21,7 @@ from ._call_commands import (
     speak_command,
     transfer_command,
 )
-from ._commands import Command, action_command
+from ._commands import Command, action_command, client_state_update_command
 
 
 def new_command_id() -> str:
@@ -242,15 +242,12 @@ class CallMethods(ABC):
         """Stop collecting key presses. Cancelled: it may or may not stop."""
         await self._plain(call_control_id, "gather_stop", fields)
 
-    async def client_state_update(
-        self, call_control_id: str, client_state: str, *, command_id: str | None = None
-    ) -> None:
+    async def client_state_update(self, call_control_id: str, client_state: str) -> None:
         """Set the ``client_state`` (base64) that later webhooks of the leg carry.
 
         Cancelled: it may or may not be set.
         """
-        fields = {"client_state": client_state, "command_id": command_id}
-        await self._plain(call_control_id, "client_state_update", fields)
+        await self._post(client_state_update_command(call_control_id, client_state))
 
     async def _plain(self, call_control_id: str, name: str, fields: dict[str, Any]) -> None:
         rest = _with_id(fields)

@@ -322,7 +322,7 @@ class TelnyxClient(CallMethods):
 
     async def _post(self, command: Command) -> dict[str, Any]:
         return await self._exchange.request(
-            "POST",
+            command.method,
             command.path,
             command.body,
             action=command.action,

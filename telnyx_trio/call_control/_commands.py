@@ -38,11 +38,13 @@ class Command:
         action: its name, such as "hangup"; for people and for ``CallControlError``.
         path: below the base URL.
         body: JSON fields. The repr does not show them: there may be tokens among them.
+        method: of HTTP.
     """
 
     action: str
     path: str
     body: Mapping[str, object] = field(repr=False, hash=False)
+    method: Literal["POST", "PUT"] = field(default="POST", repr=False)
 
 
 def dial_command(
@@ -175,6 +177,18 @@ def action_command(
     return _action(call_control_id, name, {}, fields, client_state, command_id)
 
 
+def client_state_update_command(call_control_id: str, client_state: str) -> Command:
+    """Build ``client_state_update``, the one command that is a PUT and has no ``command_id``.
+
+    Raises:
+        LocalProtocolError: ``client_state`` is not base64.
+    """
+    name = "client_state_update"
+    _check_client_state(name, client_state)
+    path = f"{call_path(call_control_id)}/actions/{name}"
+    return Command(name, path, {"client_state": client_state}, "PUT")
+
+
 def call_path(call_control_id: str) -> str:
     """Return the path of a call, its id percent-encoded (ids hold ``:`` and may hold more).
 
@@ -216,12 +230,16 @@ def _body(
             body[wire_name] = value
     check_stream_fields(action, body)
     if client_state is not None:
-        try:
-            decode_client_state(client_state)
-        except RemoteProtocolError:
-            raise LocalProtocolError(
-                f"{action}: client_state is not base64; encode_client_state makes it so"
-            ) from None
+        _check_client_state(action, client_state)
         body["client_state"] = client_state
     body["command_id"] = command_id
     return body
+
+
+def _check_client_state(action: str, client_state: str) -> None:
+    try:
+        decode_client_state(client_state)
+    except RemoteProtocolError:
+        raise LocalProtocolError(
+            f"{action}: client_state is not base64; encode_client_state makes it so"
+        ) from None

@@ -21,6 +21,7 @@ from telnyx_trio.call_control._commands import (
     action_command,
     answer_command,
     call_path,
+    client_state_update_command,
     dial_command,
     reject_command,
     send_dtmf_command,
@@ -187,6 +188,16 @@ def test_id_is_percent_encoded() -> None:
 def test_repr_shows_no_field() -> None:
     """Tokens in a body cannot reach a log through the repr."""
     assert repr(dial(stream=STREAM)) == "Command(action='dial', path='/calls')"
+
+
+def test_client_state_update() -> None:
+    """It alone is a PUT, and has no field but one."""
+    command = client_state_update_command("v3:a", "aWQ9NDI=")
+    assert command.method == "PUT"
+    assert command.path == "/calls/v3%3Aa/actions/client_state_update"
+    assert command.body == {"client_state": "aWQ9NDI="}
+    with pytest.raises(LocalProtocolError, match="not base64"):
+        client_state_update_command("v3:a", "id=42")
 
 
 Build = Callable[[], Command]
