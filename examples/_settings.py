@@ -1,4 +1,4 @@
-"""What the examples share: their flags, their settings, and the simulator beside them."""
+"""What the examples share: flags and settings, the account, and the simulator beside them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,25 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, NoReturn
+from dataclasses import dataclass
+from typing import Any, Literal, NoReturn
 
 import trio
 
-from telnyx_trio import CallServer, ConfigurationError, ServerConfig, TelnyxError
+from telnyx_trio import (
+    CallServer,
+    ConfigurationError,
+    ServerConfig,
+    TelnyxError,
+    check_destination,
+    find_public_url,
+    open_temporary_setup,
+    preflight,
+    require_ready,
+)
 from telnyx_trio.testing import Carrier, open_carrier
 
 SIMULATED_NUMBER = "+15550001111"
@@ -44,48 +56,147 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     return parser
 
 
-def read_config(
-    options: argparse.Namespace, *, also_missing: list[str] | None = None, **settings: Any
+def add_account_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of examples that look at the account, or set it up."""
+    parser.add_argument(
+        "--setup-telnyx",
+        action="store_true",
+        help="make a temporary Call Control application, and take it back in the end",
+    )
+    parser.add_argument(
+        "--outbound-voice-profile",
+        metavar="ID_OR_NAME",
+        help="of several, the one that the temporary application gets",
+    )
+    parser.add_argument(
+        "--skip-verified-destination-check",
+        action="store_true",
+        help="the account is not restricted to verified numbers",
+    )
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an example runs.
+
+    Attributes:
+        config: settings that lead there.
+        carrier: the simulated one; None for Telnyx.
+        state_dir: of the undo journal; None is the user's own.
+    """
+
+    config: ServerConfig
+    carrier: Carrier | None = None
+    state_dir: str | None = None
+
+
+@asynccontextmanager
+async def open_place(
+    options: argparse.Namespace, *, needed: Collection[str] = (), missing: Sequence[str] = ()
+) -> AsyncIterator[Place]:
+    """Read the settings that lead to Telnyx, or run a simulated carrier, as the flags say.
+
+    Args:
+        options: of the command line.
+        needed: settings without which the example can't do its work.
+        missing: what is missing besides; not asked for in a simulation.
+    """
+    if not options.simulate:
+        yield Place(await read_config(options, needed=needed, missing=missing))
+        return
+    async with open_carrier() as carrier:
+        carrier.account.add_number(SIMULATED_NUMBER, connection_id=carrier.connection_id)
+        carrier.account.add_verified_number(SIMULATED_PARTY)
+        config = ServerConfig(
+            api_key=carrier.api_key,
+            public_key=carrier.public_key,
+            base_url=carrier.base_url,
+            connection_id=carrier.connection_id,
+            phone_number=SIMULATED_NUMBER,
+            port=0,
+        )
+        # This account ends with the process, so that nobody could undo anything afterwards.
+        with tempfile.TemporaryDirectory() as state_dir:
+            yield Place(config, carrier, state_dir)
+
+
+async def read_config(
+    options: argparse.Namespace, *, needed: Collection[str], missing: Sequence[str]
 ) -> ServerConfig:
-    """Read the settings from flags and environment; name all that are missing at once."""
+    """Read the settings from flags, environment and ngrok; name all that are missing at once."""
     environment = dict(os.environ)
     if options.ngrok_url:
         environment["NGROK_URL"] = options.ngrok_url
-    problems = list(also_missing or ())
+    problems: list[str] = []
+    public_url = "https://not-found.invalid"  # until all problems are known
+    try:
+        public_url = await find_public_url(
+            options.public_url, environment=environment, port=options.port
+        )
+    except ConfigurationError as error:
+        problems += error.problems
     try:
         config = ServerConfig.from_environment(
             environment,
-            public_url=options.public_url,
+            public_url=public_url,
             connection_id=options.call_control_app_id,
             phone_number=options.from_ or options.phone_number,
             host=options.host,
             port=options.port,
-            **settings,
+            needed=needed,
         )
     except ConfigurationError as error:
-        problems = [*error.problems, *problems]
+        problems += error.problems
+    problems += missing
     if problems:
-        if any("NGROK_URL" in problem for problem in problems):
-            problems.append("instead of NGROK_URL you can give --public-url or --ngrok-url")
-        raise SystemExit("\n".join(["These settings are missing or wrong:", *problems]))
+        raise ConfigurationError(problems)
     return config
 
 
 @asynccontextmanager
-async def open_simulation() -> AsyncIterator[tuple[Carrier, ServerConfig]]:
-    """Run a simulated carrier; give it and the settings that lead to it."""
-    async with open_carrier() as carrier:
-        yield (
-            carrier,
-            ServerConfig(
-                api_key=carrier.api_key,
-                public_key=carrier.public_key,
-                base_url=carrier.base_url,
-                connection_id=carrier.connection_id,
-                phone_number=SIMULATED_NUMBER,
-                port=0,
-            ),
+async def open_account(
+    server: CallServer,
+    place: Place,
+    options: argparse.Namespace,
+    direction: Literal["inbound", "outbound"],
+    to: str | None = None,
+) -> AsyncIterator[str | None]:
+    """Have the account ready, and give the id of the Call Control application.
+
+    With --setup-telnyx it is made so, for as long as the body runs; else it must be so. Before
+    that, the server makes sure that its public address leads to itself.
+    """
+    await server.check_public_url()
+    account, config = server.client.account, server.config
+    if not options.setup_telnyx:
+        if place.carrier is not None:
+            place.carrier.webhook_url = f"{server.url}/telnyx/events"
+        findings = await preflight(
+            account,
+            connection_id=config.connection_id,
+            public_url=config.public_url,
+            phone_number=config.phone_number,
+            phone_number_id=options.phone_number_id,
+            to=to,
+            directions=[direction],
+            check_verified_destination=not options.skip_verified_destination_check,
         )
+        require_ready(findings)
+        yield config.connection_id
+        return
+    if to is not None and not options.skip_verified_destination_check:
+        require_ready([await check_destination(account, to)])
+    is_called = direction == "inbound"
+    async with open_temporary_setup(
+        server.client,
+        public_url=config.public_url or "",
+        phone_number=config.phone_number if is_called else None,
+        phone_number_id=options.phone_number_id if is_called else None,
+        outbound_voice_profile=options.outbound_voice_profile,
+        state_dir=place.state_dir,
+    ) as setup:
+        print(f"made the application {setup.application_name}", flush=True)
+        yield setup.connection_id
 
 
 @asynccontextmanager
@@ -105,22 +216,20 @@ async def cancelled_by_signals() -> AsyncIterator[trio.CancelScope]:
             nursery.cancel_scope.cancel()
 
 
-async def stop_at_signal(server: CallServer, scope: trio.CancelScope) -> None:
-    """At the first signal let running calls end, then cancel; at the second cancel at once."""
+async def serve_until_signal(server: CallServer) -> None:
+    """Wait for a signal, then for the running calls to end; at a second signal for nothing."""
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        await anext(signals)
+        print("waiting for running calls; once more to hang up on them", flush=True)
         async with trio.open_nursery() as nursery:
-            async for _ in signals:
-                if server.is_draining:
-                    break
-                print("waiting for running calls; once more to hang up on them", flush=True)
-                nursery.start_soon(_stop, server, nursery.cancel_scope)
+
+            @nursery.start_soon
+            async def watch() -> None:
+                await anext(signals)
+                nursery.cancel_scope.cancel()
+
+            await server.stop()
             nursery.cancel_scope.cancel()
-        scope.cancel()
-
-
-async def _stop(server: CallServer, scope: trio.CancelScope) -> None:
-    await server.stop()
-    scope.cancel()
 
 
 def run(main: Callable[..., Awaitable[int]], *arguments: Any) -> NoReturn:
@@ -131,7 +240,8 @@ def run(main: Callable[..., Awaitable[int]], *arguments: Any) -> NoReturn:
         sys.exit(trio.run(main, *arguments))
     except* (TelnyxError, OSError) as errors:
         for error in _leaves(errors):
-            print(error, file=sys.stderr)
+            for problem in getattr(error, "problems", [error]):
+                print(problem, file=sys.stderr)
     sys.exit(1)
 
 

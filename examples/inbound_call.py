@@ -1,31 +1,32 @@
 """Answer phone calls: greet, then repeat what the caller says.
 
     python examples/inbound_call.py --simulate
-    python examples/inbound_call.py --phone-number +15551234567 --ngrok-url abc.ngrok-free.app
+    python examples/inbound_call.py --setup-telnyx --phone-number +15551234567
 
-The second needs TELNYX_API_KEY and TELNYX_PUBLIC_KEY, and a Call Control application whose webhook
-URL is https://abc.ngrok-free.app/telnyx/events, with the number routed to it. Ctrl-C stops it once
-the running calls are over.
+The second needs TELNYX_API_KEY and TELNYX_PUBLIC_KEY, and a tunnel: ngrok http 8000. It makes a
+Call Control application and routes the number to it; when it ends, all is as before. Without
+--setup-telnyx you make them yourself, and it tells what is not right. Ctrl-C stops it once the
+running calls are over.
 """
 
 from __future__ import annotations
 
 import argparse
 
-import trio
 from _settings import (
     SIMULATED_NUMBER,
     SIMULATED_PARTY,
+    add_account_flags,
     cancelled_by_signals,
     make_parser,
-    open_simulation,
-    read_config,
+    open_account,
+    open_place,
     run,
-    stop_at_signal,
+    serve_until_signal,
 )
 
-from telnyx_trio import Call, PcmData, serve_calls
-from telnyx_trio.testing import CALLER_WAV, GREETING_WAV, Phone
+from telnyx_trio import Call, PcmData, open_server
+from telnyx_trio.testing import CALLER_WAV, GREETING_WAV, Carrier, Phone
 
 
 async def agent(call: Call) -> None:
@@ -36,38 +37,37 @@ async def agent(call: Call) -> None:
         await call.send(pcm)
 
 
+async def call_in(carrier: Carrier) -> None:
+    """Be one simulated caller."""
+    caller = Phone(says=CALLER_WAV, speak_at=3, hang_up_at=10)
+    leg = await carrier.call_in(to=SIMULATED_NUMBER, from_=SIMULATED_PARTY, phone=caller)
+    hangup = await leg.wait_ended()
+    print(f"the call ended: {hangup.cause} by {hangup.source}")
+
+
 async def serve(options: argparse.Namespace) -> int:
-    """Answer calls that Telnyx sends, until Ctrl-C."""
-    config = read_config(options)
-    async with trio.open_nursery() as nursery:
-        server = await nursery.start(serve_calls, agent, config)
-        nursery.start_soon(stop_at_signal, server, nursery.cancel_scope)
-        number = config.phone_number or options.phone_number_id or "your number"
-        print(f"listening at {server.url}; now call {number}", flush=True)
-    return 0
-
-
-async def simulate() -> int:
-    """Answer one call of a simulated caller."""
+    """Answer calls, until Ctrl-C or for the one call of a simulation."""
+    needed = ["phone_number"] if not options.phone_number_id else []
+    if not options.setup_telnyx:
+        needed.append("connection_id")
     async with (
         cancelled_by_signals(),
-        open_simulation() as (carrier, config),
-        trio.open_nursery() as nursery,
+        open_place(options, needed=needed) as place,
+        open_server(place.config, agent) as server,
+        open_account(server, place, options, "inbound"),
     ):
-        server = await nursery.start(serve_calls, agent, config)
-        carrier.webhook_url = f"{server.url}/telnyx/events"
-        caller = Phone(says=CALLER_WAV, speak_at=3, hang_up_at=10)
-        leg = await carrier.call_in(to=SIMULATED_NUMBER, from_=SIMULATED_PARTY, phone=caller)
-        hangup = await leg.wait_ended()
-        print(f"the call ended: {hangup.cause} by {hangup.source}")
-        await server.stop()
-        nursery.cancel_scope.cancel()
+        number = place.config.phone_number or options.phone_number_id
+        print(f"listening at {server.url}; now call {number}", flush=True)
+        if place.carrier is not None:
+            await call_in(place.carrier)
+            await server.stop()
+        else:
+            await serve_until_signal(server)
         return 0
     return 130
 
 
 if __name__ == "__main__":
-    arguments = make_parser(__doc__).parse_args()
-    if arguments.simulate:
-        run(simulate)
-    run(serve, arguments)
+    parser = make_parser(__doc__)
+    add_account_flags(parser)
+    run(serve, parser.parse_args())

@@ -5,16 +5,8 @@ python examples/script_call.py --to +15557654321 --ngrok-url abc.ngrok-free.app 
 """
 
 import argparse
-from contextlib import AsyncExitStack
 
-from _settings import (
-    SIMULATED_PARTY,
-    cancelled_by_signals,
-    make_parser,
-    open_simulation,
-    read_config,
-    run,
-)
+from _settings import SIMULATED_PARTY, cancelled_by_signals, make_parser, open_place, run
 
 from telnyx_trio import MarkReturned, PcmData, open_server
 from telnyx_trio.testing import GREETING_WAV
@@ -22,17 +14,14 @@ from telnyx_trio.testing import GREETING_WAV
 
 async def play(options: argparse.Namespace) -> int:
     """Dial, play, wait until it has been heard; leaving the blocks hangs up and closes all."""
-    async with cancelled_by_signals(), AsyncExitStack() as stack:
-        carrier = None
-        if options.simulate:
-            carrier, config = await stack.enter_async_context(open_simulation())
-        else:
-            missing = [] if options.to else ["--to is not given: it is the number to call"]
-            needed = ("phone_number", "connection_id")
-            config = read_config(options, also_missing=missing, needed=needed)
-        server = await stack.enter_async_context(open_server(config))
-        if carrier is not None:
-            carrier.webhook_url = f"{server.url}/telnyx/events"
+    missing = [] if options.to else ["--to is not given: it is the number to call"]
+    async with (
+        cancelled_by_signals(),
+        open_place(options, needed=["phone_number", "connection_id"], missing=missing) as place,
+        open_server(place.config) as server,
+    ):
+        if place.carrier is not None:
+            place.carrier.webhook_url = f"{server.url}/telnyx/events"
         async with server.dial(to=options.to or SIMULATED_PARTY) as call:
             print("answered", flush=True)
             await call.send(PcmData.from_wav(options.wav))

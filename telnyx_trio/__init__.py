@@ -105,6 +105,7 @@ if TYPE_CHECKING:
     from .call_control import open_client as open_client
     from .provisioning import TemporarySetup as TemporarySetup
     from .provisioning import UndoReport as UndoReport
+    from .provisioning import check_destination as check_destination
     from .provisioning import find_public_url as find_public_url
     from .provisioning import open_temporary_setup as open_temporary_setup
     from .provisioning import preflight as preflight
@@ -205,6 +206,7 @@ _ROOMS = {
     ".provisioning": (
         "TemporarySetup",
         "UndoReport",
+        "check_destination",
         "find_public_url",
         "open_temporary_setup",
         "preflight",

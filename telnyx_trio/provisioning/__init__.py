@@ -8,6 +8,7 @@ run that ends as for the next one after a run that was killed.
 from ._journal import Journal as Journal
 from ._journal import JournalEntry as JournalEntry
 from ._preflight import Direction as Direction
+from ._preflight import check_destination as check_destination
 from ._preflight import preflight as preflight
 from ._preflight import require_ready as require_ready
 from ._public_address import NGROK_API_URL as NGROK_API_URL

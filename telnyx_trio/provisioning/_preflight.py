@@ -101,6 +101,41 @@ def require_ready(findings: Sequence[Finding]) -> None:
         raise PreflightFailed(failures)
 
 
+async def check_destination(account: AccountClient, to: str) -> Finding:
+    """Check whether a number may be dialled from a restricted account: whether it is verified.
+
+    Args:
+        account: ``client.account``.
+        to: E.164 number; for anything else, such as a SIP URI, the finding is SKIPPED.
+
+    Blocks: until Telnyx has answered.  Cancelled: nothing has changed.
+    """
+    if not to.startswith("+"):
+        return _skipped(DESTINATION, "only numbers can be verified")
+    expected = f"{to} among the account's verified numbers"
+    try:
+        is_verified = await account.is_verified_number(to)
+    except (CallControlError, LocalProtocolError) as error:
+        return _failed_request(DESTINATION, expected, error)
+    if is_verified:
+        return _passed(DESTINATION, expected, "verified")
+    remedy = (
+        "Restricted accounts call verified numbers only: verify it in the portal under Numbers,"
+        " Verified Numbers; if yours is not restricted, use --skip-verified-destination-check"
+    )
+    return _failed(DESTINATION, expected, "not verified", remedy)
+
+
+async def _check_destination(
+    account: AccountClient, to: str | None, check_verified_destination: bool
+) -> list[Finding]:
+    if to is None:
+        return [_skipped(DESTINATION, "no number to dial was given")]
+    if not check_verified_destination:
+        return [_skipped(DESTINATION, "as told")]
+    return [await check_destination(account, to)]
+
+
 async def _check_application(
     account: AccountClient,
     connection_id: str | None,
@@ -221,29 +256,6 @@ def _judge_routing(number: PhoneNumber, connection_id: str | None) -> Finding:
         f"Choose the application for {number.phone_number} in the portal under Numbers,"
         " or let --setup-telnyx route it for as long as the program runs",
     )
-
-
-async def _check_destination(
-    account: AccountClient, to: str | None, check_verified_destination: bool
-) -> list[Finding]:
-    if to is None:
-        return [_skipped(DESTINATION, "no number to dial was given")]
-    if not check_verified_destination:
-        return [_skipped(DESTINATION, "as told")]
-    if not to.startswith("+"):
-        return [_skipped(DESTINATION, "only numbers can be verified")]
-    expected = f"{to} among the account's verified numbers"
-    try:
-        is_verified = await account.is_verified_number(to)
-    except (CallControlError, LocalProtocolError) as error:
-        return [_failed_request(DESTINATION, expected, error)]
-    if is_verified:
-        return [_passed(DESTINATION, expected, "verified")]
-    remedy = (
-        "Restricted accounts call verified numbers only: verify it in the portal under Numbers,"
-        " Verified Numbers; if yours is not restricted, use --skip-verified-destination-check"
-    )
-    return [_failed(DESTINATION, expected, "not verified", remedy)]
 
 
 def _comparable(url: str) -> tuple[str, str, str]:

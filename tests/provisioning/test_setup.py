@@ -162,8 +162,16 @@ async def test_journal_is_private_and_holds_no_secret(tmp_path: Path) -> None:
         assert record["routing"]["previous_connection_id"] == EARLIER_CONNECTION_ID
 
 
-@pytest.mark.parametrize("lasting", [False, True])
-@pytest.mark.parametrize("fault", Fault)
+@pytest.mark.parametrize(
+    ("fault", "lasting"),
+    [
+        *((fault, False) for fault in Fault),
+        (Fault.REFUSED, True),
+        (Fault.LOST_BEFORE, True),
+        (Fault.LOST_AFTER, True),
+        (Fault.SILENT_AFTER, True),
+    ],
+)
 @pytest.mark.parametrize("step", range(1, len(REQUESTS) + 1))
 async def test_error_at_each_step(
     step: int, fault: Fault, lasting: bool, tmp_path: Path, autojump_clock: MockClock

@@ -1,0 +1,198 @@
+"""``telnyx-trio setup``: whether an account is ready, and what killed runs left in it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Any
+
+import trio
+
+from .. import (
+    ConfigurationError,
+    Finding,
+    FindingStatus,
+    TelnyxError,
+    find_public_url,
+    open_client,
+    preflight,
+    undo_dead_runs,
+)
+from ..provisioning import Journal, JournalEntry
+from ._table import print_table
+
+_DESCRIPTION = """\
+Check whether a Telnyx account is ready for calls, and put back what a program with --setup-telnyx
+could not, because it was killed.
+
+Whatever such a program changes it first writes to an undo journal, in the user's state folder or
+in TELNYX_TRIO_STATE_DIR. The next program puts it back; so does "undo".
+"""
+
+_EPILOG = """\
+examples:
+  telnyx-trio setup check --public-url https://abc.ngrok-free.app
+      application, webhook URL, number, routing and outbound voice profile; changes nothing
+  telnyx-trio setup check --to +15557654321
+      also whether that number is verified, as restricted accounts need
+  telnyx-trio setup show
+      what temporary set-ups there are on this machine, and which of them are running
+  telnyx-trio setup undo
+      put back what dead ones left; status 1 if something remains
+
+TELNYX_API_KEY is needed for check and undo.
+"""
+
+_MARKS = {
+    FindingStatus.PASS: "ok",
+    FindingStatus.FAIL: "FAIL",
+    FindingStatus.WARNING: "warning",
+    FindingStatus.SKIPPED: "-",
+}
+
+
+def add_parser(commands: Any) -> None:
+    """Add this command to the command line."""
+    parser = commands.add_parser(
+        "setup",
+        help="check an account; put back what killed runs left",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
+    check = actions.add_parser("check", help="whether the account is ready; changes nothing")
+    check.add_argument("--public-url", metavar="URL", help="of the server (NGROK_URL, or ngrok)")
+    check.add_argument("--port", type=int, default=8000, help="of the server (%(default)s)")
+    _add_setting(
+        check, "--call-control-app-id", "TELNYX_CALL_CONTROL_APP_ID", "Call Control application"
+    )
+    _add_setting(check, "--phone-number", "TELNYX_PHONE_NUMBER", "your number, E.164")
+    _add_setting(check, "--phone-number-id", "TELNYX_PHONE_NUMBER_ID", "id of that number")
+    check.add_argument("--to", metavar="NUMBER", help="number to be called")
+    check.add_argument(
+        "--skip-verified-destination-check",
+        action="store_true",
+        help="the account is not restricted to verified numbers",
+    )
+    check.set_defaults(run=_run_check)
+    undo = actions.add_parser("undo", help="put back what killed runs left")
+    undo.set_defaults(run=_run_undo)
+    show = actions.add_parser("show", help="show the undo journal")
+    show.set_defaults(run=_run_show)
+
+
+def _add_setting(parser: argparse.ArgumentParser, flag: str, variable: str, meaning: str) -> None:
+    default = os.environ.get(variable)
+    parser.add_argument(
+        flag,
+        metavar="ID" if flag.endswith("id") else "NUMBER",
+        default=default,
+        help=f"{meaning} ({variable})",
+    )
+
+
+def _run_check(options: argparse.Namespace) -> int:
+    return _run(_check, options)
+
+
+def _run_undo(options: argparse.Namespace) -> int:
+    return _run(_undo, options)
+
+
+def _run(act: Any, options: argparse.Namespace) -> int:
+    try:
+        status: int = trio.run(act, options)
+    except ConfigurationError:
+        raise  # the command line tells each of its problems
+    except TelnyxError as error:
+        print(f"telnyx-trio: {error}", file=sys.stderr)
+        return 1
+    return status
+
+
+async def _check(options: argparse.Namespace) -> int:
+    findings = []
+    public_url = None
+    try:
+        public_url = await find_public_url(options.public_url, port=options.port)
+    except ConfigurationError as error:
+        findings.append(
+            Finding(
+                name="public address",
+                status=FindingStatus.FAIL,
+                expected="where Telnyx reaches the server",
+                found="none",
+                remedy=str(error),
+            )
+        )
+    async with open_client() as client:
+        findings += await preflight(
+            client.account,
+            connection_id=options.call_control_app_id,
+            public_url=public_url,
+            phone_number=options.phone_number,
+            phone_number_id=options.phone_number_id,
+            to=options.to,
+            check_verified_destination=not options.skip_verified_destination_check,
+        )
+    print_table([(f"{_MARKS[f.status]:>7}  {f.name}", _tell(f)) for f in findings])
+    return int(any(finding.status is FindingStatus.FAIL for finding in findings))
+
+
+def _tell(finding: Finding) -> str:
+    if finding.status in (FindingStatus.PASS, FindingStatus.SKIPPED):
+        return finding.found
+    return f"expected {finding.expected}, found {finding.found}. {finding.remedy}"
+
+
+async def _undo(options: argparse.Namespace) -> int:
+    async with open_client() as client:
+        reports = await undo_dead_runs(client.account)
+    for report in reports:
+        print(report.name)
+        for word, sentences in (
+            ("put back", report.done),
+            ("left as it is", report.left),
+            ("NOT PUT BACK", report.failed),
+        ):
+            for sentence in sentences:
+                print(f"  {word}: {sentence}")
+    remaining = [entry for entry in Journal().entries() if not entry.is_live]
+    if not reports:
+        print("there is nothing to put back")
+    elif remaining:
+        print(f"{len(remaining)} of {len(reports)} remain; the journal is in {Journal().folder}")
+    return int(bool(remaining))
+
+
+def _run_show(options: argparse.Namespace) -> int:
+    try:
+        journal = Journal()
+    except TelnyxError as error:
+        print(f"telnyx-trio: {error}", file=sys.stderr)
+        return 1
+    entries = journal.entries()
+    print(f"{len(entries)} temporary set-ups in {journal.folder}")
+    for entry in entries:
+        print_table(_describe(entry))
+    return 0
+
+
+def _describe(entry: JournalEntry) -> list[tuple[str, str]]:
+    rows = [("application", entry.application_name)]
+    record = entry.record
+    if record is None:
+        return [*rows, ("state", f"the file can't be read: {entry.problem}")]
+    state = "running" if entry.is_live else "dead; telnyx-trio setup undo puts it back"
+    rows += [
+        ("id", record.application_id or "not known"),
+        ("state", state),
+        ("started", f"{record.started_at}, process {record.pid}"),
+        ("at", record.api),
+    ]
+    if record.routing is not None:
+        before = record.routing.previous_connection_id or "no connection"
+        rows.append(("number", f"{record.routing.phone_number}, which led to {before} before"))
+    return rows
