@@ -27,7 +27,7 @@ import numpy as np
 import pytest
 import trio
 
-from telnyx_trio import PcmData
+from telnyx_trio import PcmData, open_client, undo_dead_runs
 from telnyx_trio.testing import Carrier, MemoryWebSocket, Phone, memory_websocket_pair, open_carrier
 
 ROOT = Path(__file__).parent.parent
@@ -231,11 +231,33 @@ async def _run_places_a_call(block: Block, folder: Path) -> None:
     assert (heard[-1] - heard[0]) / rate == pytest.approx(0.4, abs=0.01)
 
 
+async def _run_sets_up_an_account(block: Block, folder: Path) -> None:
+    """It makes the number ring at itself; killed, it leaves all to the undo journal."""
+    async with open_carrier() as carrier:
+        number = carrier.account.add_number("+15551234567")
+        program = _Program(block, folder, carrier)
+        program.environment["TELNYX_TRIO_STATE_DIR"] = str(folder)
+        carrier.webhook_url = None
+        async with trio.open_nursery() as nursery:
+            process: trio.Process = await nursery.start(program.run)
+            with trio.fail_after(15):
+                while number["connection_id"] is None:  # noqa: ASYNC110 - another process does it
+                    await trio.sleep(0.05)
+                leg = await carrier.call_in(to="+15551234567", phone=Phone(hang_up_at=0.3))
+                assert (await leg.wait_ended()).source == "caller"
+            process.terminate()
+        async with open_client(carrier.api_key, base_url=carrier.base_url) as client:
+            await undo_dead_runs(client.account, state_dir=folder)
+        assert number["connection_id"] is None
+        assert set(carrier.account.applications) == {carrier.connection_id}
+
+
 RUNNERS: dict[str, Runner] = {
     "answers a call": _run_answers_a_call,
     "as a test": _run_as_a_test,
     "by itself": _run_by_itself,
     "on a media socket": _run_on_a_media_socket,
     "places a call": _run_places_a_call,
+    "sets up an account": _run_sets_up_an_account,
 }
 """How a block can be run, by the words in the comment above it."""
