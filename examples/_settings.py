@@ -216,9 +216,15 @@ async def cancelled_by_signals() -> AsyncIterator[trio.CancelScope]:
             nursery.cancel_scope.cancel()
 
 
-async def serve_until_signal(server: CallServer) -> None:
-    """Wait for a signal, then for the running calls to end; at a second signal for nothing."""
+async def serve_until_signal(server: CallServer, news: str) -> None:
+    """Wait for a signal, then for the running calls to end; at a second signal for nothing.
+
+    Args:
+        server: that is running.
+        news: printed once a signal is waited for, and not a moment before.
+    """
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        print(news, flush=True)
         await anext(signals)
         print("waiting for running calls; once more to hang up on them", flush=True)
         async with trio.open_nursery() as nursery:

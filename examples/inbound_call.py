@@ -57,12 +57,13 @@ async def serve(options: argparse.Namespace) -> int:
         open_account(server, place, options, "inbound"),
     ):
         number = place.config.phone_number or options.phone_number_id
-        print(f"listening at {server.url}; now call {number}", flush=True)
-        if place.carrier is not None:
+        news = f"listening at {server.url}; now call {number}"
+        if place.carrier is None:
+            await serve_until_signal(server, news)
+        else:
+            print(news, flush=True)
             await call_in(place.carrier)
             await server.stop()
-        else:
-            await serve_until_signal(server)
         return 0
     return 130
 
