@@ -75,10 +75,13 @@ class EchoServer:
         return [event_type for event_type, _ in self.events]
 
     async def wait_for_event(self, event_type: str) -> dict[str, Any]:
+        return (await self.wait_for_events(event_type, 1))[0]
+
+    async def wait_for_events(self, event_type: str, n_events: int) -> list[dict[str, Any]]:
         while True:
-            for known_type, payload in self.events:
-                if known_type == event_type:
-                    return payload
+            payloads = [payload for kind, payload in self.events if kind == event_type]
+            if len(payloads) >= n_events:
+                return payloads
             await self._news.wait()
 
     async def wait_for_message(self, event: str) -> dict[str, Any]:

@@ -46,6 +46,7 @@ class Files(BaseHTTPRequestHandler):
             return
         if self.path == "/slow.wav":
             assert isinstance(self.server, FileServer)
+            self.server.was_asked.set()
             self.server.shall_answer.wait()
         sizes = {"/tone.wav": wav(0.2), "/large.wav": bytes(MAX_DOWNLOAD_BYTES + 1)}
         content = sizes.get(self.path, b"")
@@ -60,17 +61,19 @@ class Files(BaseHTTPRequestHandler):
 
 class FileServer(ThreadingHTTPServer):
     def __init__(self, *arguments: Any) -> None:
+        self.was_asked = Event()
         self.shall_answer = Event()
         super().__init__(*arguments)
+        self.url = f"http://127.0.0.1:{self.server_port}"
 
 
 @asynccontextmanager
-async def open_files() -> AsyncIterator[str]:
+async def open_files() -> AsyncIterator[FileServer]:
     with FileServer(("127.0.0.1", 0), Files) as server:
         thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield server
         finally:
             server.shall_answer.set()
             server.shutdown()
@@ -95,23 +98,14 @@ async def command(call: Callable[..., Any], leg: Leg, **fields: Any) -> None:
     assert reply.data.result == "ok"
 
 
-async def wait_for(server: EchoServer, event_type: str, n_events: int) -> list[dict[str, Any]]:
-    with trio.fail_after(20):
-        while True:
-            payloads = [payload for kind, payload in server.events if kind == event_type]
-            if len(payloads) >= n_events:
-                return payloads
-            await trio.sleep(0.02)
-
-
 async def test_sdk_plays_files_from_a_web_server() -> None:
     """Fetched for real: found, moved, missing, too large, and nobody there."""
     async with open_files() as files, open_call() as (_, server, client, leg):
         start = client.calls.actions.start_playback
         for url in ("tone.wav", "moved", "none.wav", "large.wav"):
-            await command(start, leg, audio_url=f"{files}/{url}")
+            await command(start, leg, audio_url=f"{files.url}/{url}")
         await command(start, leg, audio_url="http://127.0.0.1:1/tone.wav")
-        ended = await wait_for(server, "call.playback.ended", 5)
+        ended = await server.wait_for_events("call.playback.ended", 5)
         by_url = {payload["media_url"].rpartition("/")[2]: payload for payload in ended[:4]}
         assert {url: payload["status"] for url, payload in by_url.items()} == {
             "tone.wav": "completed",
@@ -129,11 +123,11 @@ async def test_sdk_plays_files_from_a_web_server() -> None:
 async def test_hangup_ends_a_download() -> None:
     """A file that does not come holds nothing up; its playback ends with the call."""
     async with open_files() as files, open_call() as (_, server, client, leg):
-        url = f"{files}/slow.wav"
+        url = f"{files.url}/slow.wav"
         await command(client.calls.actions.start_playback, leg, audio_url=url)
-        await trio.sleep(0.1)
+        await in_thread(files.was_asked.wait)
         await leg.hang_up()
-        (ended,) = await wait_for(server, "call.playback.ended", 1)
+        (ended,) = await server.wait_for_events("call.playback.ended", 1)
         assert (ended["media_url"], ended["status"]) == (url, "call_hangup")
 
 
@@ -146,7 +140,7 @@ async def test_sdk_records_and_downloads() -> None:
         await command(actions.resume_recording, leg)
         await trio.sleep(0.2)
         await command(actions.stop_recording, leg)
-        (saved,) = await wait_for(server, "call.recording.saved", 1)
+        (saved,) = await server.wait_for_events("call.recording.saved", 1)
         async with httpx.AsyncClient() as browser:
             reply = await browser.get(saved["recording_urls"]["wav"])
         samples, rate = read_wav(io.BytesIO(reply.content))
@@ -166,14 +160,14 @@ async def test_sdk_speaks_and_gathers() -> None:
         await command(actions.stop_playback, leg, stop="all")
         await command(actions.gather, leg, maximum_digits=2, client_state="Yg==")
         leg.press("42")
-        (gathered,) = await wait_for(server, "call.gather.ended", 1)
+        (gathered,) = await server.wait_for_events("call.gather.ended", 1)
         assert (gathered["digits"], gathered["client_state"]) == ("42", "Yg==")
         prompt = {"payload": "Your number, please", "voice": "female"}
         await command(actions.gather_using_speak, leg, **prompt)
         await command(actions.stop_gather, leg)
         await command(actions.gather_using_audio, leg, audio_url="http://127.0.0.1:1/a.wav")
         await command(actions.stop_gather, leg)
-        await wait_for(server, "call.gather.ended", 3)
+        await server.wait_for_events("call.gather.ended", 3)
         await in_thread(lambda: actions.update_client_state(call_id, client_state="Yw=="))
         assert leg.options.client_state == "Yw=="
         with pytest.raises(telnyx.UnprocessableEntityError, match="10033"):
@@ -185,15 +179,15 @@ async def test_sdk_connects_legs() -> None:
     async with open_call() as (carrier, server, client, leg):
         actions = client.calls.actions
         await command(actions.transfer, leg, to=THEIR_NUMBER, park_after_unbridge="self")
-        await wait_for(server, "call.bridged", 2)
+        await server.wait_for_events("call.bridged", 2)
         await carrier.legs[-1].hang_up()
         other = await carrier.call_in(to=OUR_NUMBER)
         await in_thread(lambda: actions.answer(other.names.call_control_id))
         await command(
             actions.bridge, leg, call_control_id_to_bridge_with=other.names.call_control_id
         )
-        await wait_for(server, "call.bridged", 4)
+        await server.wait_for_events("call.bridged", 4)
         await command(actions.enqueue, leg, queue_name="support")
         await command(actions.refer, leg, sip_address="sip:desk@example.com")
-        await wait_for(server, "call.refer.completed", 1)
+        await server.wait_for_events("call.refer.completed", 1)
         assert not carrier.live_legs()
