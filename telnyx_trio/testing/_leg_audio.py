@@ -115,8 +115,10 @@ class LegAudio:
         return clip
 
     def join(self, other: LegAudio, now: float) -> None:
-        """Let the caller hear the voice of another leg from now on; the media of both run."""
-        self.part(now)
+        """Let the caller hear the voice of another leg from now on.
+
+        The media of both have started, and no other leg is heard.
+        """
         self._line = _Line(other, self, now)
 
     def part(self, now: float) -> None:

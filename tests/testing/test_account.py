@@ -226,6 +226,21 @@ async def test_failover_url_comes_after_the_primary(autojump_clock: MockClock) -
         assert set(urls) == {"http://own.invalid"}
 
 
+async def test_application_says_how_long_its_server_may_take(autojump_clock: MockClock) -> None:
+    """webhook_timeout_secs goes before the carrier's setting."""
+    async with open_pair() as (carrier, server):
+        server.answer_fields = None
+        server.webhook_delay = 5
+        application = carrier.account.applications[carrier.connection_id]
+        application["webhook_timeout_secs"] = 10
+        await carrier.call_in(to=NUMBER)
+        await trio.sleep(20)
+        application["webhook_timeout_secs"] = None
+        await carrier.legs[0].hang_up()
+        await trio.sleep(20)
+    assert [delivery.status for delivery in carrier.webhook_deliveries] == [200, None, None, None]
+
+
 async def test_application_of_version_1_sends_the_old_envelope(autojump_clock: MockClock) -> None:
     """No "data", underscores in the name: what a set-up that forgets version 2 gets."""
     bodies: list[bytes] = []

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from telnyx_trio.testing._codecs import Codec
 from telnyx_trio.testing._leg_audio import LegAudio
@@ -56,3 +57,21 @@ def test_noise_is_faint_and_recorded() -> None:
     samples = np.frombuffer(spoken, np.int16)
     assert 0 < np.abs(samples).max() <= 30
     assert audio.recording(0.02)[0].tobytes() == spoken
+
+
+@pytest.mark.parametrize("rates", [(8000, 16000), (16000, 8000)])
+def test_bridged_voice_has_no_gaps_however_it_is_read(rates: tuple[int, int]) -> None:
+    """Packet by packet, as a media socket does, or all at once, as a recording does."""
+    speaker, listener = (LegAudio(Codec("L16", rate)) for rate in rates)
+    speaker.start(0)
+    listener.start(0.5)
+    tone = (8000 * np.sin(np.arange(2 * rates[0]) * 0.3)).astype(np.int16)
+    speaker.say(tone, rates[0], 0)
+    listener.join(speaker, 1)
+    size = rates[1] // 50
+    first = listener.position(1)
+    packets = [listener.heard(first + at * size, first + (at + 1) * size) for at in range(40)]
+    assert b"".join(packets) == listener.heard(first, first + 40 * size)
+    heard = np.frombuffer(b"".join(packets[4:]), np.int16).astype(float)
+    runs = np.abs(heard).reshape(-1, size // 10).max(axis=1)  # 2 ms each: half a period and more
+    assert runs.min() > 6000

@@ -165,6 +165,22 @@ async def test_playback_is_stopped(autojump_clock: MockClock) -> None:
         assert told(server, "call.playback")[-1] == ("call.playback.ended", "call_hangup")
 
 
+async def test_overlays_are_stopped_apart(autojump_clock: MockClock) -> None:
+    """playback_stop means either the overlays or what they lie over."""
+    async with open_pair() as (carrier, server):
+        leg = await answered(carrier, server)
+        endless = {"playback_content": encoded(0.5), "loop": "infinity"}
+        await act(server, leg, "playback_start", **endless)
+        await act(server, leg, "playback_start", overlay=True, **endless)
+        await trio.sleep(0.1)
+        await act(server, leg, "playback_stop", overlay=True)
+        assert (await server.wait_for_event("call.playback.ended"))["overlay"] is True
+        await act(server, leg, "playback_start", overlay=True, **endless)
+        await act(server, leg, "playback_stop")
+        ended = await server.wait_for_events("call.playback.ended", 2)
+        assert [payload["overlay"] for payload in ended] == [True, False]
+
+
 async def test_playback_fetches_its_file(autojump_clock: MockClock) -> None:
     """WAV and MP3 by URL; what is missing or no audio ends at once and says why."""
     server = EchoServer()
@@ -298,13 +314,23 @@ async def test_recording_stops_by_itself(autojump_clock: MockClock) -> None:
         assert reply.headers["content-type"] == "audio/mpeg"
         assert len(reply.content) > 1000
         assert voiced(leg, 1) == [(0.0, 0.3)]
+        await act(server, leg, "record_start", **fields)
+        await trio.sleep(1)
+        await act(server, leg, "record_stop", recording_id=saved["recording_id"])
+        assert len(told(server, "call.recording")) == 1
+        await act(server, leg, "record_stop")
+        await server.wait_for_events("call.recording.saved", 2)
+        await act(server, leg, "record_start", **(fields | {"max_length": 5}))
+        await trio.sleep(3)
+        assert len(told(server, "call.recording")) == 2
+        await act(server, leg, "record_stop")
         dialled = await dial(carrier, server, record="record-from-answer", record_format="wav")
         await dialled.wait_answered()
         await trio.sleep(1)
         await dialled.hang_up()
         await trio.sleep(1)
-        (_, second) = [p for kind, p in server.events if kind == "call.recording.saved"]
-        assert second["call_leg_id"] == dialled.names.call_leg_id
+        (*_, last) = await server.wait_for_events("call.recording.saved", 4)
+        assert last["call_leg_id"] == dialled.names.call_leg_id
 
 
 async def dial(carrier: Carrier, server: EchoServer, **fields: Any) -> Leg:
@@ -320,7 +346,9 @@ async def test_gather_tells_what_was_pressed(autojump_clock: MockClock) -> None:
     async with open_pair() as (carrier, server):
         leg = await answered(carrier, server, Phone(digits=[(1, "4"), (2, "2"), (3, "#")]))
         await act(server, leg, "gather", gather_id="g-1", client_state="Yg==")
+        started_at = trio.current_time()
         ended = await server.wait_for_event("call.gather.ended")
+        assert trio.current_time() == pytest.approx(started_at + 3)
         assert (ended["digits"], ended["status"]) == ("42", "valid")
         assert (ended["gather_id"], ended["client_state"]) == ("g-1", "Yg==")
         assert len(told(server, "call.dtmf.received")) == 3
@@ -441,13 +469,17 @@ async def test_transferred_leg_survives_where_nobody_answers(autojump_clock: Moc
 
 
 async def test_leg_is_parked_after_its_bridge(autojump_clock: MockClock) -> None:
-    """With park_after_unbridge it goes on alone and can be spoken to."""
+    """With park_after_unbridge it goes on alone, hears nobody and can be spoken to."""
     async with open_pair() as (carrier, server):
+        carrier.phones[THEIR_NUMBER] = Phone(says=tone(900, 20))
         leg = await answered(carrier, server)
         await act(server, leg, "transfer", to=THEIR_NUMBER, park_after_unbridge="self")
         await server.wait_for_event("call.bridged")
+        await trio.sleep(1)
         await carrier.legs[-1].hang_up()
         assert leg.is_alive
+        await trio.sleep(1)
+        assert voiced(leg, 1) == [(0.0, 1.0)]
         await act(server, leg, "speak", payload="Are you still there?", voice="female")
         await server.wait_for_event("call.speak.ended")
 
@@ -468,6 +500,8 @@ async def test_bridge_joins_two_legs(
         assert len(told(server, "call.bridged")) == 2
         twice = {"call_control_id": other.names.call_control_id, "prevent_double_bridge": True}
         assert code(await act(server, one, "bridge", **twice)) == (422, "10015")
+        await act(server, one, "bridge", call_control_id=other.names.call_control_id)
+        assert len(await server.wait_for_events("call.bridged", 4)) == 4
         for leg, heard in ((one, 900), (other, 500)):
             assert strength(leg, 1, heard, 0.1, 1.9) > 7500
             assert len(voiced(leg, 1)) == 1
