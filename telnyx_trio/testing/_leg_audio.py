@@ -195,11 +195,7 @@ class _Line:
         if source_stop <= self._source_next:
             return
         pcm = self._source.voice.read(self._source_next, source_stop)
-        delay = 0
         if self._resampler is not None:
             pcm = self._resampler.convert(pcm)
-            delay = self._resampler.delay_samples
         self._source_next = source_stop
-        self._target.far_voice.append(
-            self._target.codec.pass_through(pcm), self._target_start + delay
-        )
+        self._target.far_voice.append(self._target.codec.pass_through(pcm), self._target_start)

@@ -505,6 +505,7 @@ async def test_bridge_joins_two_legs(
         for leg, heard in ((one, 900), (other, 500)):
             assert strength(leg, 1, heard, 0.1, 1.9) > 7500
             assert len(voiced(leg, 1)) == 1
+        assert other.is_alive
         await one.hang_up()
         assert not other.is_alive
 
