@@ -7,13 +7,14 @@ import sys
 from collections.abc import Sequence
 
 from .. import ConfigurationError, __version__
-from . import _demo, _setup, _simulator
+from . import _call, _demo, _setup, _simulator
 
 _EPILOG = """\
 examples:
   telnyx-trio demo                     a whole call on this machine, no account needed
   telnyx-trio demo --leg-encoding PCMA --send-encoding L16 --byteorder big
   telnyx-trio simulator --port 9000    a carrier to develop against
+  telnyx-trio call --count 100         simulated calls to your running server
   telnyx-trio setup check              is your Telnyx account ready for calls?
 
 Each command explains itself: telnyx-trio COMMAND --help
@@ -37,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--version", action="version", version=f"telnyx-trio {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (_demo, _setup, _simulator):
+    for command in (_demo, _setup, _simulator, _call):
         command.add_parser(commands)
     options = parser.parse_args(arguments)
     try:

@@ -22,6 +22,7 @@ from .. import (
     serve_calls,
 )
 from ..testing import CALLER_WAV, GREETING_WAV, CarrierSettings, Leg, Phone, open_carrier
+from ._echo import find_echo
 from ._picture import draw_call
 from ._table import print_table
 
@@ -41,6 +42,7 @@ examples:
 """
 
 _SPEAK_AT: Final = 3.2  # once the greeting, of 2.5 s, is over
+_SPOKEN: Final = 5.0  # seconds of the sentence that are looked for
 _PRESS_AT: Final = 4.5
 _HANG_UP_AT: Final = 10.0
 _TIMEOUT: Final = 18.0
@@ -228,7 +230,7 @@ def _report(
     statistics = observed.call.statistics() if observed.call else None
     outcome = observed.call.outcome if observed.call else None
     delays = _delays(leg, observed)
-    echo_delay, correlation = _find_echo(samples, sample_rate)
+    echo_delay, correlation = find_echo(samples, sample_rate, start=_SPEAK_AT, duration=_SPOKEN)
     return {
         "leg_encoding": options.leg_encoding,
         "send_encoding": options.send_encoding,
@@ -260,21 +262,6 @@ def _delays(leg: Leg, observed: _Observed) -> NDArray[np.float64]:
 
 def _percentile(delays: NDArray[np.float64], percent: float) -> float | None:
     return round(float(np.percentile(delays, percent)) * 1000, 2) if delays.size else None
-
-
-def _find_echo(samples: NDArray[np.int16], sample_rate: int) -> tuple[float, float]:
-    """Return delay in seconds and correlation of the caller's sentence in what the caller heard."""
-    start = round(_SPEAK_AT * sample_rate)
-    said = samples[0, start : start + 5 * sample_rate].astype(float)
-    heard = samples[1, start:].astype(float)
-    if heard.size <= said.size or not said.any():
-        return 0.0, 0.0
-    size = 1 << (said.size + heard.size).bit_length()
-    products = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(said, size)), size)
-    shift = int(np.argmax(products[: heard.size - said.size]))
-    found = heard[shift : shift + said.size]
-    norm = float(np.linalg.norm(said) * np.linalg.norm(found))
-    return shift / sample_rate, float(said @ found) / norm if norm else 0.0
 
 
 def _rows(report: dict[str, Any]) -> list[tuple[str, str]]:

@@ -160,6 +160,10 @@ class Carrier:
             options=LegOptions(),
         )
 
+    async def wait_webhooks_tried(self) -> None:
+        """Wait until every webhook posted so far was delivered, or not, for the first time."""
+        await self._webhooks.wait_attempted()
+
     async def handle_request(
         self,
         method: str,
@@ -224,6 +228,7 @@ async def open_carrier(
     host: str = "127.0.0.1",
     port: int = 0,
     seed: int | None = None,
+    signing_key: bytes | None = None,
     wall_clock: Callable[[], float] = time.time,
 ) -> AsyncIterator[Carrier]:
     """Open a carrier. Everything of it lives in one nursery, which ends with the block.
@@ -238,15 +243,21 @@ async def open_carrier(
         host: to serve the REST API on.
         port: 0 for any free one.
         seed: of ids, key and noise, for a carrier that is the same each time.
+        signing_key: 32 bytes, the private Ed25519 key of the webhooks' signatures, for a carrier
+            that a server trusts across its restarts; by default drawn like the ids.
         wall_clock: of the webhooks' signatures and of the replies' ``Date``, Unix seconds.
 
     Raises:
         OSError: the port is taken.
+        ValueError: the signing key has not 32 bytes.
         Exception: what the block raised, or, with a ``MemoryTransport``, what left the server's
             functions: as itself if it is alone, else in an ExceptionGroup.
     """
     random = Random(seed)
-    signing_key = Ed25519PrivateKey.from_private_bytes(random.randbytes(32))
+    drawn_key = random.randbytes(32)
+    private_key = Ed25519PrivateKey.from_private_bytes(
+        drawn_key if signing_key is None else signing_key
+    )
     settings = replace(settings) if settings is not None else CarrierSettings()
     transport = transport if transport is not None else SocketTransport()
     clock = SimulatedClock()
@@ -256,7 +267,7 @@ async def open_carrier(
     with _bare_errors():
         async with transport.open() as link, trio.open_nursery() as nursery:
             webhooks = WebhookSender(
-                signing_key=signing_key,
+                signing_key=private_key,
                 settings=settings,
                 link=link,
                 nursery=nursery,
@@ -292,7 +303,7 @@ async def open_carrier(
             carrier = Carrier(
                 api_key=api_key,
                 base_url=f"{origin}/v2",
-                public_key=base64.b64encode(signing_key.public_key().public_bytes_raw()).decode(),
+                public_key=base64.b64encode(private_key.public_key().public_bytes_raw()).decode(),
                 settings=settings,
                 account=account,
                 connection_id=connection_id,

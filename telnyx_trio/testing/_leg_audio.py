@@ -8,7 +8,6 @@ stream; adding them loses nothing, so a test hears whatever was sent.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from random import Random
 
 import numpy as np
 
@@ -62,9 +61,11 @@ class LegAudio:
         self._unspoken: list[bytes] = []
         self._started_at: float | None = None
         # One second that repeats: faint, and only there so that the line is not dead.
-        random = Random(seed)
-        steps = [random.randint(-noise, noise) for _ in range(codec.sample_rate if noise else 0)]
-        self._noise = np.array(steps, np.int16).tobytes() * 2
+        n_samples = codec.sample_rate if noise else 0
+        steps = np.random.default_rng(seed).integers(
+            -noise, noise, n_samples, np.int16, endpoint=True
+        )
+        self._noise = steps.tobytes() * 2
 
     @property
     def sample_rate(self) -> int:

@@ -221,8 +221,10 @@ class LegStream:
             texts.append(self._start(now))
         if self._stage == "started":
             # A packet is on its way when its last sample has been spoken.
-            while self._started_at + (self._packet + 1) * PTIME <= now + 1e-9:
-                texts.extend(self._media())
+            while (due := self._started_at + (self._packet + 1) * PTIME) <= now + 1e-9:
+                packets = self._media()
+                self._counters.late_packets += len(packets) if now - due > PTIME else 0
+                texts.extend(packets)
             for name in self._audio.player.take_due_marks(self._audio.elapsed(now)):
                 self._counters.marks_returned += 1
                 self._owner.note("mark", name)
@@ -320,6 +322,8 @@ class LegStream:
         except ValueError:
             self._refuse("payload is not base64")
             return
+        if self._stage == "stopped":
+            return  # sent before the peer knew
         if codec is None or self._stage != "started":
             self._counters.refused_packets += 1
             return
