@@ -25,6 +25,7 @@ from telnyx_trio import (
     open_temporary_setup,
     preflight,
     require_ready,
+    undo_dead_runs,
 )
 from telnyx_trio.testing import Carrier, open_carrier
 
@@ -164,11 +165,14 @@ async def open_account(
     """Have the account ready, and give the id of the Call Control application.
 
     With --setup-telnyx it is made so, for as long as the body runs; else it must be so. Before
-    that, the server makes sure that its public address leads to itself.
+    that, the server makes sure that its public address leads to itself, and what a run left that
+    was killed is put back.
     """
     await server.check_public_url()
     account, config = server.client.account, server.config
     if not options.setup_telnyx:
+        for report in await undo_dead_runs(account, state_dir=place.state_dir):
+            print("\n".join(report.lines()), file=sys.stderr)
         if place.carrier is not None:
             place.carrier.webhook_url = f"{server.url}/telnyx/events"
         findings = await preflight(

@@ -110,7 +110,7 @@ async def test_undo_and_show(
         assert set(carrier.account.applications) == {carrier.connection_id}
         (tmp_path / "setup" / "20260401T100000Z-00000000.json").write_text("{")
         assert await run("undo") == 1
-        assert "NOT PUT BACK" in capsys.readouterr().out
+        assert "not put back" in capsys.readouterr().out
         assert await run("show") == 0
         assert "can't be read" in capsys.readouterr().out
 

@@ -152,13 +152,8 @@ async def _undo(options: argparse.Namespace) -> int:
         reports = await undo_dead_runs(client.account)
     for report in reports:
         print(report.name)
-        for word, sentences in (
-            ("put back", report.done),
-            ("left as it is", report.left),
-            ("NOT PUT BACK", report.failed),
-        ):
-            for sentence in sentences:
-                print(f"  {word}: {sentence}")
+        for line in report.lines():
+            print(f"  {line}")
     remaining = [entry for entry in Journal().entries() if not entry.is_live]
     if not reports:
         print("there is nothing to put back")

@@ -20,6 +20,7 @@ from .._findings import Finding, FindingStatus
 from .._types import EVENTS_PATH
 from ..call_control import AccountClient, CallControlApplication, PhoneNumber
 from ._numbers import find_number
+from ._records import NAME_PREFIX
 
 Direction: TypeAlias = Literal["inbound", "outbound"]
 
@@ -232,9 +233,12 @@ async def _check_number(
         number = await find_number(account, phone_number, phone_number_id)
     except (CallControlError, LocalProtocolError) as error:
         return [_failed_request(NUMBER, expected, error), *unknown]
+    remedy = "Look it up in the portal under Numbers, My Numbers"
+    if number is None and not phone_number_id and "inbound" not in directions:
+        remedy = "Calls can come from a number of another's only if it is verified"
+        return [_warning(NUMBER, expected, "no such number", remedy)]
     if number is None or (phone_number and number.phone_number != phone_number):
         found = "no such number" if number is None else f"{number.phone_number} by that id"
-        remedy = "Look it up in the portal under Numbers, My Numbers"
         return [_failed(NUMBER, expected, found, remedy), *unknown]
     findings = [_passed(NUMBER, expected, number.phone_number)]
     if "inbound" in directions:
@@ -245,17 +249,20 @@ async def _check_number(
 def _judge_routing(number: PhoneNumber, connection_id: str | None) -> Finding:
     if not connection_id:
         return _skipped(ROUTING, "the application is not known")
-    name = f" ({number.connection_name})" if number.connection_name else ""
-    is_right = number.connection_id == connection_id
-    return _judged(
-        ROUTING,
-        f"to application {connection_id}",
-        f"to application {connection_id}"
-        if is_right
-        else f"to {number.connection_id or 'no connection'}{name}",
+    expected = f"to application {connection_id}"
+    if number.connection_id == connection_id:
+        return _passed(ROUTING, expected, expected)
+    name = number.connection_name or ""
+    remedy = (
         f"Choose the application for {number.phone_number} in the portal under Numbers,"
-        " or let --setup-telnyx route it for as long as the program runs",
+        " or let --setup-telnyx route it for as long as the program runs"
     )
+    if name.startswith(NAME_PREFIX):
+        remedy = (
+            "A run that was killed may have left it so; if no other runs: telnyx-trio setup undo"
+        )
+    found = f"to {number.connection_id or 'no connection'}{f' ({name})' if name else ''}"
+    return _failed(ROUTING, expected, found, remedy)
 
 
 def _comparable(url: str) -> tuple[str, str, str]:
@@ -277,6 +284,12 @@ def _passed(name: str, expected: str, found: str) -> Finding:
 def _failed(name: str, expected: str, found: str, remedy: str) -> Finding:
     return Finding(
         name=name, status=FindingStatus.FAIL, expected=expected, found=found, remedy=remedy
+    )
+
+
+def _warning(name: str, expected: str, found: str, remedy: str) -> Finding:
+    return Finding(
+        name=name, status=FindingStatus.WARNING, expected=expected, found=found, remedy=remedy
     )
 
 

@@ -47,6 +47,14 @@ class UndoReport:
     left: list[str] = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
 
+    def lines(self) -> list[str]:
+        """Return all of it, each sentence with what it is about in front."""
+        return [
+            *(f"put back: {sentence}" for sentence in self.done),
+            *(f"left as it is: {sentence}" for sentence in self.left),
+            *(f"not put back: {sentence}" for sentence in self.failed),
+        ]
+
 
 async def undo(account: AccountClient, record: SetupRecord) -> UndoReport:
     """Route the number back and delete the application, as far as they are still the run's.
@@ -200,9 +208,10 @@ def _describe_all(record: SetupRecord) -> str:
 
 def log_report(report: UndoReport) -> None:
     """Tell in the log what came of undoing a run."""
-    for sentence in report.done:
-        logger.info("put back: %s", sentence)
-    for sentence in report.left:
-        logger.warning("left as it is: %s", sentence)
-    for sentence in report.failed:
-        logger.error("not put back: %s", sentence)
+    level = logging.INFO
+    if report.left:
+        level = logging.WARNING
+    if report.failed:
+        level = logging.ERROR
+    for line in report.lines():
+        logger.log(level, "%s", line)

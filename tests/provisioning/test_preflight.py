@@ -159,6 +159,22 @@ async def test_nothing_is_set() -> None:
     assert "TELNYX_PHONE_NUMBER" in failed["phone number"]
 
 
+async def test_number_of_another_to_call_from() -> None:
+    """It may be verified, which is for Telnyx to judge: a warning, and no reason not to try."""
+    findings = await check(ready(), phone_number=FRIEND, directions=["outbound"])
+    assert findings["phone number"].status is FindingStatus.WARNING
+    require_ready(list(findings.values()))
+
+
+async def test_number_that_a_killed_run_has_left() -> None:
+    """The temporary application that it leads to is known by its name."""
+    account = ready()
+    name = "telnyx-trio-temporary-20260401T100000Z-00000000"
+    account.numbers[OUR_NUMBER_ID].update(connection_id="77", connection_name=name)
+    findings = await check(account)
+    assert "telnyx-trio setup undo" in findings["number's routing"].remedy
+
+
 async def test_directions_choose_what_is_checked() -> None:
     """To be called takes routing, to call takes a profile; nobody pays for what he does not use."""
     account = FakeAccount.furnished()
