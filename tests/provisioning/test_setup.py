@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import trio
 from account_fake import (
@@ -237,6 +238,58 @@ async def test_cancelled_while_a_request_is_under_way(
         assert scope.cancelled_caught
         assert account.state == before, fault
         assert journal_files(tmp_path) == []
+
+
+class LateTransport(httpx.AsyncBaseTransport):
+    """Carries a change out after 5 s, whether or not anybody waits for its reply by then."""
+
+    def __init__(self, account: FakeAccount, nursery: trio.Nursery) -> None:
+        self._inner = account.transport()
+        self._nursery = nursery
+        self.under_way = trio.Event()
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            return await self._inner.handle_async_request(request)
+        replies: list[httpx.Response] = []
+        is_done = trio.Event()
+
+        async def carry_out() -> None:
+            await trio.sleep(5)
+            replies.append(await self._inner.handle_async_request(request))
+            is_done.set()
+
+        self._nursery.start_soon(carry_out)
+        self.under_way.set()
+        await is_done.wait()
+        return replies[0]
+
+
+async def test_cancelled_while_telnyx_takes_its_time(
+    tmp_path: Path, autojump_clock: MockClock
+) -> None:
+    """A change that takes effect long after the cancellation is put back all the same."""
+    account = FakeAccount.furnished()
+    before = account.state
+    async with trio.open_nursery() as telnyx:
+        transport = LateTransport(account, telnyx)
+        async with (
+            open_client(API_KEY, base_url=BASE_URL, transport=transport) as client,
+            trio.open_nursery() as nursery,
+        ):
+
+            @nursery.start_soon
+            async def cancel() -> None:
+                await transport.under_way.wait()
+                nursery.cancel_scope.cancel()
+
+            async with open_temporary_setup(
+                client, public_url=PUBLIC_URL, phone_number=OUR_NUMBER, state_dir=tmp_path
+            ):
+                await trio.sleep_forever()
+    assert [asked.method for asked in account.asked if asked.method != "GET"] == ["POST", "DELETE"]
+    assert account.state == before
+    assert journal_files(tmp_path) == []
 
 
 class CancelAtStep(trio.abc.Instrument):
