@@ -31,7 +31,8 @@ def environment(carrier: Carrier | None = None) -> dict[str, str]:
     values = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("TELNYX_") and name != "NGROK_URL"
+        if (not name.startswith("TELNYX_") and name != "NGROK_URL")
+        or name == "TELNYX_TRIO_STATE_DIR"
     }
     if carrier is not None:
         values |= {
