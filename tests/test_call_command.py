@@ -6,13 +6,12 @@ import json
 import os
 import shlex
 import signal
-import socket
 import stat
 import subprocess
 import sys
 import wave
 from argparse import ArgumentTypeError
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 import trio
+from ports import reserved_port
 
 from telnyx_trio import Call, CallServer, PcmData, ServerConfig, serve_calls
 from telnyx_trio._cli import main
@@ -40,11 +40,11 @@ class Bench:
 
     Args:
         folder: for the state.
+        port: for its carrier.
     """
 
-    def __init__(self, folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.port = listener.getsockname()[1]
+    def __init__(self, folder: Path, port: int) -> None:
+        self.port = port
         self.environment = {**os.environ, "TELNYX_TRIO_STATE_DIR": str(folder)}
         command = self.command("--print-environment")
         printed = subprocess.run(
@@ -87,8 +87,9 @@ async def open_echo_server(config: ServerConfig) -> AsyncIterator[tuple[CallServ
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Bench:
-    return Bench(tmp_path_factory.mktemp("state"))
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    with reserved_port() as port:
+        yield Bench(tmp_path_factory.mktemp("state"), port)
 
 
 @pytest.fixture

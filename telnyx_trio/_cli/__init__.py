@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from .. import ConfigurationError, __version__
-from . import _call, _demo, _setup, _simulator
+from . import _call, _demo, _doctor, _setup, _simulator
 
 _EPILOG = """\
 examples:
@@ -15,6 +15,7 @@ examples:
   telnyx-trio demo --leg-encoding PCMA --send-encoding L16 --byteorder big
   telnyx-trio simulator --port 9000    a carrier to develop against
   telnyx-trio call --count 100         simulated calls to your running server
+  telnyx-trio doctor                   what keeps a phone from ringing here?
   telnyx-trio setup check              is your Telnyx account ready for calls?
 
 Each command explains itself: telnyx-trio COMMAND --help
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--version", action="version", version=f"telnyx-trio {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (_demo, _setup, _simulator, _call):
+    for command in (_demo, _doctor, _setup, _simulator, _call):
         command.add_parser(commands)
     options = parser.parse_args(arguments)
     try:

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 MIN_CORRELATION: Final = 0.5
 """Below it, what was found is no echo. Another sentence of the same voice stays under 0.2."""
 
+_FAINT: Final = 1e-3
+"""Part of the energy that was said, below which what was heard is no echo but chance."""
+
 
 def find_echo(
     recording: NDArray[np.int16], sample_rate: int, *, start: float, duration: float
@@ -33,7 +36,10 @@ def find_echo(
         return 0.0, 0.0
     size = 1 << (said.size + heard.size).bit_length()
     products = np.fft.irfft(np.fft.rfft(heard, size) * np.conj(np.fft.rfft(said, size)), size)
-    shift = int(np.argmax(products[: heard.size - said.size]))
-    found = heard[shift : shift + said.size]
-    norm = float(np.linalg.norm(said) * np.linalg.norm(found))
-    return shift / sample_rate, float(said @ found) / norm if norm else 0.0
+    # The energy of each stretch of what was heard, so that a loud one does not win by loudness.
+    sums = np.concatenate(([0.0], np.cumsum(heard**2)))
+    energies = sums[said.size :] - sums[: -said.size]
+    energy = float(said @ said)
+    likeness = products[: energies.size] / np.sqrt(np.maximum(energies, _FAINT * energy) * energy)
+    shift = int(np.argmax(likeness))
+    return shift / sample_rate, float(likeness[shift])

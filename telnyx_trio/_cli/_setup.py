@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from typing import Any
 
@@ -20,6 +19,8 @@ from .. import (
     undo_dead_runs,
 )
 from ..provisioning import Journal, JournalEntry
+from ._account_flags import add_account_flags
+from ._findings_table import print_findings
 from ._table import print_table
 
 _DESCRIPTION = """\
@@ -44,13 +45,6 @@ examples:
 TELNYX_API_KEY is needed for check and undo.
 """
 
-_MARKS = {
-    FindingStatus.PASS: "ok",
-    FindingStatus.FAIL: "FAIL",
-    FindingStatus.WARNING: "warning",
-    FindingStatus.SKIPPED: "-",
-}
-
 
 def add_parser(commands: Any) -> None:
     """Add this command to the command line."""
@@ -63,34 +57,12 @@ def add_parser(commands: Any) -> None:
     )
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     check = actions.add_parser("check", help="whether the account is ready; changes nothing")
-    check.add_argument("--public-url", metavar="URL", help="of the server (NGROK_URL, or ngrok)")
-    check.add_argument("--port", type=int, default=8000, help="of the server (%(default)s)")
-    _add_setting(
-        check, "--call-control-app-id", "TELNYX_CALL_CONTROL_APP_ID", "Call Control application"
-    )
-    _add_setting(check, "--phone-number", "TELNYX_PHONE_NUMBER", "your number, E.164")
-    _add_setting(check, "--phone-number-id", "TELNYX_PHONE_NUMBER_ID", "id of that number")
-    check.add_argument("--to", metavar="NUMBER", help="number to be called")
-    check.add_argument(
-        "--skip-verified-destination-check",
-        action="store_true",
-        help="the account is not restricted to verified numbers",
-    )
+    add_account_flags(check)
     check.set_defaults(run=_run_check)
     undo = actions.add_parser("undo", help="put back what killed runs left")
     undo.set_defaults(run=_run_undo)
     show = actions.add_parser("show", help="show the undo journal")
     show.set_defaults(run=_run_show)
-
-
-def _add_setting(parser: argparse.ArgumentParser, flag: str, variable: str, meaning: str) -> None:
-    default = os.environ.get(variable)
-    parser.add_argument(
-        flag,
-        metavar="ID" if flag.endswith("id") else "NUMBER",
-        default=default,
-        help=f"{meaning} ({variable})",
-    )
 
 
 def _run_check(options: argparse.Namespace) -> int:
@@ -137,14 +109,8 @@ async def _check(options: argparse.Namespace) -> int:
             to=options.to,
             check_verified_destination=not options.skip_verified_destination_check,
         )
-    print_table([(f"{_MARKS[f.status]:>7}  {f.name}", _tell(f)) for f in findings])
+    print_findings(findings)
     return int(any(finding.status is FindingStatus.FAIL for finding in findings))
-
-
-def _tell(finding: Finding) -> str:
-    if finding.status in (FindingStatus.PASS, FindingStatus.SKIPPED):
-        return finding.found
-    return f"expected {finding.expected}, found {finding.found}. {finding.remedy}"
 
 
 async def _undo(options: argparse.Namespace) -> int:

@@ -60,6 +60,19 @@ class AccountClient:
         self.fingerprint: Final = exchange.fingerprint
         self._exchange = exchange
 
+    @property
+    def clock_skew(self) -> float | None:
+        """Seconds that Telnyx's clock was ahead of ours at its last reply; None before.
+
+        To a second, and the time that the reply took; taken from the reply's ``Date``, also of one
+        that refuses.
+        """
+        return self._exchange.clock_skew
+
+    async def check_key(self) -> None:
+        """Ask for something small, to see whether the key is taken."""
+        await self._exchange.request_page(PHONE_NUMBERS, {"page[size]": "1"}, action="check_key")
+
     # Call Control applications.
 
     async def create_application(

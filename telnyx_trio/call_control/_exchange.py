@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -70,12 +72,15 @@ class Exchange:
     Attributes:
         api: scheme and host of the API.
         fingerprint: tells API and key from others, and does not give the key away.
+        clock_skew: seconds that the API's clock was ahead of ours at its last reply, to a second
+            and the reply's time on the way; None before.
     """
 
     def __init__(self, http: httpx.AsyncClient, secrets: Collection[str]) -> None:
         self.api: Final = redact_url(str(http.base_url))
         of_what = "\n".join((str(http.base_url), *secrets))
         self.fingerprint: Final = hashlib.sha256(of_what.encode()).hexdigest()[:16]
+        self.clock_skew: float | None = None
         self._http = http
         self._secrets = tuple(secrets)
         # httpcore also walks all its waiting requests whenever one ends; this keeps them out of its
@@ -144,6 +149,7 @@ class Exchange:
             raise CallControlUnreachable(action, request_sent=False) from error
         except _ALL_OF_HTTPX as error:
             raise CallControlUnreachable(action, request_sent=True) from error
+        self._note_clock(response.headers)
         if response.is_success:
             return response
         raise read_refusal(
@@ -154,6 +160,11 @@ class Exchange:
             is_about_call=is_about_call,
             secrets=(*self._secrets, *_secrets_in(body or {})),
         )
+
+    def _note_clock(self, headers: httpx.Headers) -> None:
+        with suppress(TypeError, ValueError):
+            date = parsedate_to_datetime(headers.get("date", ""))
+            self.clock_skew = date.timestamp() - time.time()
 
 
 @asynccontextmanager

@@ -5,6 +5,8 @@
 run that ends as for the next one after a run that was killed.
 """
 
+from ._credentials import check_credentials as check_credentials
+from ._credentials import check_public_key as check_public_key
 from ._journal import Journal as Journal
 from ._journal import JournalEntry as JournalEntry
 from ._preflight import Direction as Direction

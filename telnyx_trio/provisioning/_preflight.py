@@ -19,6 +19,7 @@ from .._errors import (
 from .._findings import Finding, FindingStatus
 from .._types import EVENTS_PATH
 from ..call_control import AccountClient, CallControlApplication, PhoneNumber
+from ._credentials import key_refused
 from ._numbers import find_number
 from ._records import NAME_PREFIX
 
@@ -299,7 +300,6 @@ def _skipped(name: str, reason: str) -> Finding:
 
 def _failed_request(name: str, expected: str, error: Exception) -> Finding:
     if isinstance(error, AuthenticationFailed):
-        remedy = "Take a key of this account from the portal, API Keys, and set TELNYX_API_KEY"
-        return _failed("API key", "a key of this account", f"HTTP {error.status}", remedy)
+        return key_refused(error)
     remedy = "Try again" if isinstance(error, CallControlError) else "Correct the setting"
     return _failed(name, expected, str(error), remedy)

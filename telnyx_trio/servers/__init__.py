@@ -5,6 +5,7 @@ from ._config import ServerConfig as ServerConfig
 from ._open import open_app as open_app
 from ._open import open_server as open_server
 from ._open import serve_calls as serve_calls
+from ._self_check import check_running_server as check_running_server
 from ._server import CallServer as CallServer
 from ._values import Handler as Handler
 from ._values import MediaRequest as MediaRequest

@@ -62,7 +62,36 @@ async def check_public_url(
     Blocks: at most 10 s for the connection and 10 s for the reply.
     Cancelled: nothing has changed.
     """
-    challenge = secrets.token_hex(16)
+    challenge = _new_challenge()
+    shown = await _ask(url, challenge, transport)
+    _compare(url, shown, proof.prove(challenge.encode()).decode())
+
+
+async def check_running_server(
+    public_url: str, local_url: str, *, transport: httpx.AsyncBaseTransport | None = None
+) -> None:
+    """Return if the public address leads to the server that runs at a local one.
+
+    For programs that are not that server. Both addresses are given the same challenge, and only one
+    process can answer both in the same way.
+
+    Raises:
+        PublicUrlUnreachable: no server of this library answers at ``local_url``, or another one or
+            none at ``public_url``; ``url`` says which address it is about.
+    Blocks: as ``check_public_url``, for each of the addresses.
+    Cancelled: nothing has changed.
+    """
+    challenge = _new_challenge()
+    expected = await _ask(local_url, challenge, transport)
+    _compare(public_url, await _ask(public_url, challenge, transport), expected)
+
+
+def _new_challenge() -> str:
+    return secrets.token_hex(16)
+
+
+async def _ask(url: str, challenge: str, transport: httpx.AsyncBaseTransport | None) -> str:
+    """Return the proof that is given at an address."""
     headers = {CHALLENGE_HEADER: challenge, "ngrok-skip-browser-warning": "1"}
     # A proxy that programs here use is not on Telnyx's way, nor on that to this machine.
     is_local = urlsplit(url).hostname in LOCAL_HOSTS
@@ -76,7 +105,11 @@ async def check_public_url(
     shown = response.headers.get(PROOF_HEADER)
     if shown is None:
         raise _strange_reply(url, response)
-    if not hmac.compare_digest(shown.encode(), proof.prove(challenge.encode())):
+    return str(shown)
+
+
+def _compare(url: str, shown: str, expected: str) -> None:
+    if not hmac.compare_digest(shown.encode(), expected.encode()):
         raise PublicUrlUnreachable(
             url,
             "server",

@@ -27,4 +27,5 @@ from ._inbox import Inbox as Inbox
 from ._inbox import InboxStatistics as InboxStatistics
 from ._inbox import Sink as Sink
 from ._parse import parse_event as parse_event
+from ._signature import DEFAULT_TOLERANCE as DEFAULT_TOLERANCE
 from ._signature import WebhookVerifier as WebhookVerifier

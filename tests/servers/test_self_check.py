@@ -26,6 +26,7 @@ from telnyx_trio.servers._self_check import (
     PROOF_HEADER,
     SelfProof,
     check_public_url,
+    check_running_server,
 )
 
 Hop = Literal["DNS", "TCP", "TLS", "tunnel", "reply", "server"]
@@ -49,6 +50,20 @@ async def test_server_finds_itself() -> None:
             await check_at(world.server, url)
             await world.server.stop()
             await check_at(world.server, url)
+
+
+async def test_running_server_is_found_from_outside() -> None:
+    """Another program sees whether an address leads to a server, or to another, or to none."""
+    async with open_world(sockets=True) as world, open_world(sockets=True) as other:
+        assert world.server.url is not None
+        assert other.server.url is not None
+        await check_running_server(world.server.url, world.server.url)
+        with pytest.raises(PublicUrlUnreachable, match="another telnyx_trio server") as caught:
+            await check_running_server(other.server.url, world.server.url)
+        assert caught.value.url == other.server.url
+        with pytest.raises(PublicUrlUnreachable, match="takes no connection") as caught:
+            await check_running_server(world.server.url, "http://127.0.0.1:1")
+        assert caught.value.url == "http://127.0.0.1:1"
 
 
 async def test_another_server_is_told_apart() -> None:
