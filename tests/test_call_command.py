@@ -111,7 +111,8 @@ async def test_calls_are_placed_measured_and_recorded(
     async with open_echo_server(bench.config) as (server, url):
         done = await bench.run("--url", url, *arguments, "--output", str(output), "--json")
         assert server.statistics().inbound_calls == 3
-        assert server.statistics().live_calls == 0
+        await server.stop()
+        assert server.statistics().failed_calls == 0
     assert (done.returncode, done.stderr) == (0, "")
     summary = json.loads(done.stdout)
     assert (summary["calls"], summary["failed"], summary["interrupted"]) == (3, 0, False)

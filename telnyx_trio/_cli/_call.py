@@ -55,6 +55,9 @@ _EVENTS_PATH: Final = "/telnyx/events"
 _HEALTH_PATH: Final = "/healthz"
 _PROBE_TIMEOUT: Final = 5.0
 _WEBHOOK_TIMEOUT: Final = 2.0  # to tell the server of the last hangups
+_LINGER: Final = 1.0
+"""Seconds that the carrier stays: the server may hang up on calls of whose end it has not heard."""
+
 _LISTEN: Final = 2.0  # seconds after the last word
 _SPEAK_AT: Final = 0.5
 _FIRST_KEY_AT: Final = 0.5
@@ -306,6 +309,7 @@ async def _call(
         summary = summarise(load.results, duration=trio.current_time() - started_at)
         with trio.move_on_after(_WEBHOOK_TIMEOUT):
             await carrier.wait_webhooks_tried()
+        await trio.sleep(_LINGER)
         return {"interrupted": interrupted, **summary}
 
 
