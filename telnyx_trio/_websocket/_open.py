@@ -84,6 +84,7 @@ async def open_client_websocket(
     stream: trio.abc.Stream | None = None,
     max_message_size_bytes: int = MAX_MESSAGE_SIZE_BYTES,
     handshake_timeout: float = HANDSHAKE_TIMEOUT,
+    ssl_context: ssl.SSLContext | None = None,
 ) -> AsyncGenerator[TrioWebSocket, None]:
     """Connect to a WebSocket server; the body gets the open WebSocket.
 
@@ -96,6 +97,7 @@ async def open_client_websocket(
             on.
         max_message_size_bytes: a larger message ends the connection with code 1009.
         handshake_timeout: seconds for connecting and for the handshake together.
+        ssl_context: for wss://; by default one that trusts what the system trusts.
 
     Raises:
         ValueError: no usable ``url``.
@@ -107,8 +109,10 @@ async def open_client_websocket(
     parts = urlsplit(url)
     if parts.scheme not in ("ws", "wss") or not parts.hostname or not url.isascii():
         raise ValueError(f"not a ws:// or wss:// URL in ASCII: {redact_url(url)}")
-    secure = parts.scheme == "wss"
-    default_port = 443 if secure else 80
+    if parts.scheme == "wss":
+        default_port, context = 443, ssl_context or ssl.create_default_context()
+    else:
+        default_port, context = 80, None
     port = parts.port or default_port
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     host = name if port == default_port else f"{name}:{port}"
@@ -128,18 +132,20 @@ async def open_client_websocket(
 
     deadline = trio.current_time() + handshake_timeout
     if stream is None:
-        stream = await _connect(parts.hostname, port, deadline, secure=secure)
+        stream = await _connect(parts.hostname, port, deadline, context)
     async with _own(stream, shake, deadline) as websocket:
         yield websocket
 
 
-async def _connect(host: str, port: int, deadline: float, *, secure: bool) -> trio.abc.Stream:
+async def _connect(
+    host: str, port: int, deadline: float, context: ssl.SSLContext | None
+) -> trio.abc.Stream:
     try:
         with trio.CancelScope(deadline=deadline):
-            if not secure:
+            if context is None:
                 return await trio.open_tcp_stream(host, port)
             return await trio.open_ssl_over_tcp_stream(
-                host, port, https_compatible=True, ssl_context=ssl.create_default_context()
+                host, port, https_compatible=True, ssl_context=context
             )
     except OSError as error:
         raise trio.BrokenResourceError(f"cannot connect to {host}:{port}") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Final, Protocol, TypeAlias
@@ -86,18 +87,29 @@ class Transport(Protocol):
 
 
 class SocketTransport:
-    """Real sockets: webhooks by HTTP, media by WebSocket."""
+    """Real sockets: webhooks by HTTP, media by WebSocket.
+
+    Args:
+        ssl_context: for https:// and wss://; by default one that trusts what the system trusts, or
+            what ``SSL_CERT_FILE`` says.
+    """
 
     listens: Final = True
     webhook_url: Final = None
+
+    def __init__(self, *, ssl_context: ssl.SSLContext | None = None) -> None:
+        self._ssl_context = ssl_context
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Link]:
         """Open the HTTP connection pool."""
         # Deadlines are the caller's; proxies of the environment are none of a simulator's business.
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=100)
-        async with httpx.AsyncClient(timeout=None, limits=limits, trust_env=False) as client:
-            yield _SocketLink(client)
+        context = self._ssl_context or ssl.create_default_context()
+        async with httpx.AsyncClient(
+            timeout=None, limits=limits, trust_env=False, verify=context
+        ) as client:
+            yield _SocketLink(client, context)
 
 
 class _Body(httpx.AsyncByteStream):
@@ -116,8 +128,9 @@ class _Body(httpx.AsyncByteStream):
 
 
 class _SocketLink:
-    def __init__(self, client: httpx.AsyncClient) -> None:
+    def __init__(self, client: httpx.AsyncClient, ssl_context: ssl.SSLContext) -> None:
         self._client = client
+        self._ssl_context = ssl_context
 
     async def post_webhook(self, url: str, headers: Headers, body: bytes) -> int | None:
         try:
@@ -154,7 +167,9 @@ class _SocketLink:
     async def open_media(self, url: str, headers: Headers) -> AsyncIterator[WebSocket]:
         opened = False
         try:
-            async with open_client_websocket(url, extra_headers=headers) as websocket:
+            async with open_client_websocket(
+                url, extra_headers=headers, ssl_context=self._ssl_context
+            ) as websocket:
                 opened = True
                 yield websocket
         except WebSocketRejected as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -12,10 +11,7 @@ from typing import Literal
 import httpx
 import pytest
 import trio
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from certificates import write_self_signed
 from server_world import open_world
 from small_http import Answer, open_http
 from trio.testing import MockClock
@@ -150,24 +146,6 @@ async def test_port_without_tls() -> None:
         with pytest.raises(PublicUrlUnreachable, match="no TLS") as caught:
             await check_at(world.server, world.server.url.replace("http:", "https:"))
     assert caught.value.hop == "TLS"
-
-
-def write_self_signed(path: Path) -> None:
-    key = Ed25519PrivateKey.generate()
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - timedelta(days=1))
-        .not_valid_after(now + timedelta(days=1))
-        .sign(key, None)
-    )
-    private = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    path.write_bytes(private + certificate.public_bytes(Encoding.PEM))
 
 
 async def test_certificate_that_is_not_valid(nursery: trio.Nursery, tmp_path: Path) -> None:
