@@ -6,19 +6,16 @@ import argparse
 import json
 import shlex
 import signal
-import ssl
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
 
-import httpx
 import trio
 
 from .. import ConfigurationError, PcmData
-from ..testing import CALLER_WAV, Carrier, CarrierSettings, Phone, open_carrier
+from ..testing import CALLER_WAV, CarrierSettings, Phone, open_carrier
 from ._call_key import read_signing_key
+from ._call_target import CARRIER_HOST, CARRIER_PORT, DEFAULT_URL, Target
 from ._load import Load, LoadPlan
 from ._load_figures import count_rows, percentile_rows, summarise
 from ._progress import show_progress
@@ -49,12 +46,6 @@ examples:
 status: 0 all calls went well, 1 some failed, 2 wrong usage or no server, 130 after Ctrl-C
 """
 
-_HOST: Final = "127.0.0.1"
-_PORT: Final = 9001
-_URL: Final = "http://127.0.0.1:8000"
-_EVENTS_PATH: Final = "/telnyx/events"
-_HEALTH_PATH: Final = "/healthz"
-_PROBE_TIMEOUT: Final = 5.0
 _WEBHOOK_TIMEOUT: Final = 2.0  # to tell the server of the last hangups
 _LINGER: Final = 1.0
 """Seconds that the carrier stays: the server may hang up on calls of whose end it has not heard."""
@@ -79,9 +70,9 @@ def add_parser(commands: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--url", default=_URL, help="of the server (%(default)s)")
+    parser.add_argument("--url", default=DEFAULT_URL, help="of the server (%(default)s)")
     parser.add_argument(
-        "--port", type=int, default=_PORT, help="of this carrier's REST API (%(default)s)"
+        "--port", type=int, default=CARRIER_PORT, help="of this carrier's REST API (%(default)s)"
     )
     parser.add_argument(
         "--print-environment",
@@ -107,14 +98,21 @@ def add_parser(commands: Any) -> None:
         "--concurrency", type=_positive, default=1, help="calls at a time (%(default)s)"
     )
     parser.add_argument(
+        "--rate",
+        type=_amount,
+        default=20.0,
+        metavar="CALLS",
+        help="new calls a second, at most (%(default)g)",
+    )
+    parser.add_argument(
         "--duration",
-        type=_seconds,
+        type=_amount,
         metavar="SECONDS",
         help=f"of a call (what it says, and {_LISTEN:g} s)",
     )
     parser.add_argument(
         "--answer-timeout",
-        type=_seconds,
+        type=_amount,
         default=10.0,
         metavar="SECONDS",
         help="from the first ring until there must be media (%(default)g)",
@@ -136,11 +134,11 @@ def _positive(text: str) -> int:
     return number
 
 
-def _seconds(text: str) -> float:
-    duration = float(text)
-    if not 0 < duration <= 86_400:
-        raise argparse.ArgumentTypeError(f"seconds, more than 0 and up to a day, not {text}")
-    return duration
+def _amount(text: str) -> float:
+    amount = float(text)
+    if not 0 < amount <= 86_400:
+        raise argparse.ArgumentTypeError(f"more than 0, and 86400 at most, not {text}")
+    return amount
 
 
 def _digits(text: str) -> tuple[tuple[float, str], ...]:
@@ -159,7 +157,7 @@ def _digits(text: str) -> tuple[tuple[float, str], ...]:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
-    plan, target = _plan(options), _Target(options.url, options.port)
+    plan, target = _plan(options), Target(options.url, options.port)
     summary = trio.run(_call, options, plan, target)
     if summary is None:
         return 0
@@ -208,6 +206,7 @@ def _plan(options: argparse.Namespace) -> LoadPlan:
     return LoadPlan(
         count=options.count,
         concurrency=options.concurrency,
+        rate=options.rate,
         to=options.to,
         phone=phone,
         speaks_for=voice.duration,
@@ -216,80 +215,8 @@ def _plan(options: argparse.Namespace) -> LoadPlan:
     )
 
 
-@dataclass(frozen=True)
-class _Target:
-    """The server that is called.
-
-    Attributes:
-        url: as given: its address, or that of its webhooks.
-        carrier_port: where it finds the carrier.
-    """
-
-    url: str
-    carrier_port: int
-
-    def __post_init__(self) -> None:
-        """Check the URL.
-
-        Raises:
-            ConfigurationError: it is none.
-        """
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise ConfigurationError([f"--url {self.url} is no address: it is like {_URL}"])
-
-    @property
-    def address(self) -> str:
-        return self.url.rstrip("/").removesuffix(_EVENTS_PATH)
-
-    @property
-    def webhook_url(self) -> str:
-        return f"{self.address}{_EVENTS_PATH}"
-
-    def environment(self, carrier: Carrier) -> dict[str, str]:
-        """Return the settings that a server must be started with."""
-        return {
-            "TELNYX_BASE_URL": f"http://{_HOST}:{self.carrier_port}/v2",
-            "TELNYX_API_KEY": carrier.api_key,
-            "TELNYX_PUBLIC_KEY": carrier.public_key,
-            "NGROK_URL": self.address,
-        }
-
-    def how_to_serve(self) -> str:
-        """Return what to type in another terminal."""
-        flags = [] if self.url == _URL else ["--url", shlex.quote(self.url)]
-        flags += [] if self.carrier_port == _PORT else ["--port", str(self.carrier_port)]
-        command = " ".join(["telnyx-trio call --print-environment", *flags])
-        port = urlsplit(self.url).port
-        return (
-            "is the server running with this carrier's settings? In another terminal:\n"
-            f'  eval "$({command})"\n'
-            f"  telnyx-trio serve MODULE:HANDLER{f' --port {port}' if port else ''}"
-        )
-
-    async def probe(self) -> None:
-        """Return if a server answers there.
-
-        Raises:
-            ConfigurationError: none does.
-        """
-        try:
-            # Trusts what the carrier trusts.
-            context = ssl.create_default_context()
-            async with httpx.AsyncClient(
-                timeout=_PROBE_TIMEOUT, trust_env=False, verify=context
-            ) as client:
-                response = await client.get(f"{self.address}{_HEALTH_PATH}")
-        except httpx.HTTPError as error:
-            problem = f"nobody answers at {self.address} ({type(error).__name__})"
-            raise ConfigurationError([f"{problem}; {self.how_to_serve()}"]) from error
-        if response.status_code >= 500:
-            problem = f"{self.address} takes no calls (HTTP {response.status_code})"
-            raise ConfigurationError([f"{problem}: it is stopping, or a proxy finds no server"])
-
-
 async def _call(
-    options: argparse.Namespace, plan: LoadPlan, target: _Target
+    options: argparse.Namespace, plan: LoadPlan, target: Target
 ) -> dict[str, Any] | None:
     settings = CarrierSettings(
         webhook_url=target.webhook_url,
@@ -301,7 +228,7 @@ async def _call(
     if not options.print_environment:
         await target.probe()
     async with open_carrier(
-        settings=settings, host=_HOST, port=port, signing_key=signing_key
+        settings=settings, host=CARRIER_HOST, port=port, signing_key=signing_key
     ) as carrier:
         if options.print_environment:
             for name, value in target.environment(carrier).items():

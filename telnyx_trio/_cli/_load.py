@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,8 @@ class LoadPlan:
     Attributes:
         count: calls in all.
         concurrency: calls at a time.
+        rate: new calls a second, at most. Callers who all dial in the same moment measure the
+            burst and not the load.
         to: the number that is dialled.
         phone: every caller.
         speaks_for: how long the caller speaks.
@@ -31,6 +34,7 @@ class LoadPlan:
 
     count: int
     concurrency: int
+    rate: float
     to: str
     phone: Phone
     speaks_for: float
@@ -52,6 +56,7 @@ class Load:
     plan: LoadPlan
     results: list[CallResult] = field(default_factory=list)
     _placed: int = 0
+    _next_start: float = -math.inf
     _live: dict[int, Leg] = field(default_factory=dict)
     _stopped: bool = False
 
@@ -83,7 +88,15 @@ class Load:
     async def _call_repeatedly(self) -> None:
         while self._placed < self.plan.count and not self._stopped:
             self._placed += 1
-            await self._call(self._placed)
+            number = self._placed
+            await self._wait_turn()
+            if not self._stopped:
+                await self._call(number)
+
+    async def _wait_turn(self) -> None:
+        start = max(trio.current_time(), self._next_start)
+        self._next_start = start + 1 / self.plan.rate
+        await trio.sleep_until(start)
 
     async def _call(self, number: int) -> None:
         plan = self.plan
@@ -103,6 +116,7 @@ class Load:
             await trio.to_thread.run_sync(leg.write_wav, path)
         # In a thread, as it takes longer than the other calls can wait.
         self.results.append(await trio.to_thread.run_sync(self._measure, leg, number, failure))
+        self.carrier.forget(leg)
 
     def _measure(self, leg: Leg, number: int, failure: str | None) -> CallResult:
         return measure(

@@ -14,6 +14,7 @@ import httpx
 import trio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from .._errors import LocalProtocolError
 from ._account import Account
 from ._account_api import AccountApi
 from ._call_api import CallApi
@@ -159,6 +160,16 @@ class Carrier:
             phone=phone if phone is not None else Phone(),
             options=LegOptions(),
         )
+
+    def forget(self, leg: Leg) -> None:
+        """Forget a leg that has ended, and its recording: for carriers that run for long.
+
+        Raises:
+            LocalProtocolError: it has not ended.
+        """
+        if leg.is_alive:
+            raise LocalProtocolError("a leg that has not ended can't be forgotten")
+        self._exchange.legs.pop(leg.names.call_control_id, None)
 
     async def wait_webhooks_tried(self) -> None:
         """Wait until every webhook posted so far was delivered, or not, for the first time."""

@@ -13,6 +13,7 @@ import trio
 from testing.echo_server import RTP, EchoServer, Kind, media, open_pair
 from trio.testing import MockClock
 
+from telnyx_trio._errors import LocalProtocolError
 from telnyx_trio._types import ByteOrder, Encoding
 from telnyx_trio.testing import (
     Carrier,
@@ -371,3 +372,27 @@ async def test_many_hangups_at_once(autojump_clock: MockClock) -> None:
             for leg in carrier.legs:
                 nursery.start_soon(partial(server.act, leg.names.call_control_id, "hangup"))
         assert not carrier.live_legs()
+
+
+async def test_ended_legs_can_be_forgotten() -> None:
+    """Not before their end; afterwards the carrier does not know them."""
+    async with open_carrier() as carrier:
+        leg = await carrier.call_in(to="+15550100000", phone=Phone())
+        with pytest.raises(LocalProtocolError, match="has not ended"):
+            carrier.forget(leg)
+        await leg.hang_up()
+        carrier.forget(leg)
+        carrier.forget(leg)
+        assert carrier.legs == ()
+
+
+async def test_signing_key_can_be_given() -> None:
+    """The public key follows from it, whatever the ids are."""
+    keys = []
+    for seed in (1, 2):
+        async with open_carrier(seed=seed, signing_key=bytes(range(32))) as carrier:
+            keys.append(carrier.public_key)
+    assert keys[0] == keys[1]
+    with pytest.raises(ValueError, match="32"):
+        async with open_carrier(signing_key=b"short"):
+            pass
