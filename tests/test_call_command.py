@@ -25,7 +25,7 @@ from ports import reserved_port
 
 from telnyx_trio import Call, CallServer, PcmData, ServerConfig, serve_calls
 from telnyx_trio._cli import main
-from telnyx_trio._cli._call import _digits
+from telnyx_trio._cli._call import parse_digits
 from telnyx_trio._cli._call_key import read_signing_key
 from telnyx_trio._cli._echo import find_echo
 from telnyx_trio._cli._load_figures import CallResult, summarise
@@ -107,7 +107,7 @@ async def test_calls_are_placed_measured_and_recorded(
     """Each call is answered, echoed, counted and written; keys arrive; the status is 0."""
     output = tmp_path / "calls"
     arguments = ["--say", str(sentence), "--send-dtmf", "1w#", "--count", "3", "--concurrency", "2"]
-    arguments += ["--duration", "1.8"]
+    arguments += ["--duration", "1.5"]
     async with open_echo_server(bench.config) as (server, url):
         done = await bench.run("--url", url, *arguments, "--output", str(output), "--json")
         assert server.statistics().inbound_calls == 3
@@ -121,9 +121,9 @@ async def test_calls_are_placed_measured_and_recorded(
         f"call-{number:04}.wav" for number in (1, 2, 3)
     ]
     for result in summary["results"]:
-        assert 1.7 < result["duration"] < 4
+        assert 1.4 < result["duration"] < 4
         assert 0 < result["answer_delay"] < 5
-        assert 80 <= result["packets_sent"] <= 110
+        assert 65 <= result["packets_sent"] <= 100
         samples, sample_rate = _stereo(output / f"call-{result['number']:04}.wav")
         assert sample_rate == 8000
         assert np.abs(samples[0].astype(int)).max() > 1000
@@ -135,12 +135,12 @@ async def test_table_and_progress_for_people(bench: Bench, sentence: Path, tmp_p
     async with open_echo_server(bench.config) as (_, url):
         arguments = ["--url", url, "--say", str(sentence), "--leg-encoding", "PCMA"]
         output = tmp_path / "answer.wav"
-        done = await bench.run(*arguments, "--output", str(output), "--duration", "1")
+        done = await bench.run(*arguments, "--output", str(output), "--duration", "0.5")
     assert (done.returncode, done.stderr) == (0, "")
     for words in ("0 of 1 calls done", "p99", "time to answer", "added delay", "1, 0 failed"):
         assert words in done.stdout, done.stdout
     samples, sample_rate = _stereo(output)
-    assert samples.shape[1] / sample_rate == pytest.approx(1, abs=0.5)
+    assert samples.shape[1] / sample_rate == pytest.approx(0.5, abs=0.4)
 
 
 async def test_refused_webhooks_are_told_with_what_to_do(bench: Bench) -> None:
@@ -154,12 +154,17 @@ async def test_refused_webhooks_are_told_with_what_to_do(bench: Bench) -> None:
     assert "telnyx-trio serve MODULE:HANDLER --port" in done.stderr
 
 
-async def test_nobody_there_is_told_at_once(bench: Bench) -> None:
+def test_nobody_there_is_told_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Without a server nothing is called, and the lines to type are shown."""
-    done = await bench.run("--url", f"http://127.0.0.1:{bench.port}")
-    assert done.returncode == 2
-    assert "nobody answers at" in done.stderr
-    assert 'eval "$(telnyx-trio call --print-environment --url' in done.stderr
+    monkeypatch.setenv("TELNYX_TRIO_STATE_DIR", str(tmp_path))
+    with reserved_port() as port, pytest.raises(SystemExit) as caught:
+        main(["call", "--url", f"http://127.0.0.1:{port}"])
+    assert caught.value.code == 2
+    printed = capsys.readouterr().err
+    assert "nobody answers at" in printed
+    assert 'eval "$(telnyx-trio call --print-environment --url' in printed
 
 
 async def test_interrupt_ends_the_calls_and_shows_the_table(bench: Bench) -> None:
@@ -204,9 +209,9 @@ def test_wrong_usage(arguments: list[str], words: str, capsys: pytest.CaptureFix
 
 def test_digits_have_their_times() -> None:
     """A pause moves what follows."""
-    assert _digits("1wW#") == ((0.5, "1"), (2.25, "#"))
+    assert parse_digits("1wW#") == ((0.5, "1"), (2.25, "#"))
     with pytest.raises(ArgumentTypeError):
-        _digits("?")
+        parse_digits("?")
 
 
 def test_signing_key_stays_and_is_nobody_elses(

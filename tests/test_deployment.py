@@ -31,6 +31,16 @@ DEBIANS = f"{os.environ.get('PATH', '')}:/usr/sbin"
 RATE = 8000
 
 
+@pytest.fixture
+def nginx_program() -> str:
+    return find_program("nginx")
+
+
+@pytest.fixture
+def haproxy_program() -> str:
+    return find_program("haproxy")
+
+
 def find_program(name: str) -> str:
     """Return the path of a proxy; without one the test can be left out here, but not in .ci/run."""
     path = shutil.which(name, path=DEBIANS)
@@ -81,6 +91,7 @@ def haproxy_config(folder: Path, port: int, server_ports: Sequence[int]) -> str:
         "hdr Host phone.example.com": "hdr Host localhost",
         "127.0.0.1:8000": f"127.0.0.1:{one}",
         "127.0.0.1:8001": f"127.0.0.1:{two}",
+        "inter 1s": "inter 100ms",
     }
     return adapt((FILES / "haproxy.cfg").read_text(), **changes)
 
@@ -103,9 +114,9 @@ class Proxy:
 
 
 @asynccontextmanager
-async def open_nginx(folder: Path, server_port: int) -> AsyncIterator[Proxy]:
+async def open_nginx(program: str, folder: Path, server_port: int) -> AsyncIterator[Proxy]:
     """Run nginx with the file of the documentation, in front of a port."""
-    command = [find_program("nginx"), "-p", str(folder), "-c", "nginx.conf", "-g", "daemon off;"]
+    command = [program, "-p", str(folder), "-c", "nginx.conf", "-g", "daemon off;"]
     with reserved_port() as port:
         (folder / "nginx.conf").write_text(nginx_config(folder, port, server_port))
         async with _open_proxy(command, folder, port) as proxy:
@@ -113,9 +124,11 @@ async def open_nginx(folder: Path, server_port: int) -> AsyncIterator[Proxy]:
 
 
 @asynccontextmanager
-async def open_haproxy(folder: Path, server_ports: Sequence[int]) -> AsyncIterator[Proxy]:
+async def open_haproxy(
+    program: str, folder: Path, server_ports: Sequence[int]
+) -> AsyncIterator[Proxy]:
     """Run HAProxy with the file of the documentation, in front of two ports."""
-    command = [find_program("haproxy"), "-db", "-f", str(folder / "haproxy.cfg")]
+    command = [program, "-db", "-f", str(folder / "haproxy.cfg")]
     with reserved_port() as port:
         (folder / "haproxy.cfg").write_text(haproxy_config(folder, port, server_ports))
         async with _open_proxy(command, folder, port) as proxy:
@@ -172,11 +185,13 @@ def _tone(frequency: float) -> tuple[np.ndarray[Any, np.dtype[np.int16]], int]:
     return (8000 * np.sin(2 * np.pi * frequency * times)).astype(np.int16), RATE
 
 
-async def test_a_call_goes_through_nginx_and_survives_its_reload(tmp_path: Path) -> None:
+async def test_a_call_goes_through_nginx_and_survives_its_reload(
+    nginx_program: str, tmp_path: Path
+) -> None:
     """Webhooks by https, media by wss; no token gets into a log, no large body to the server."""
     with reserved_port() as server_port:
         async with (
-            open_nginx(tmp_path, server_port) as nginx,
+            open_nginx(nginx_program, tmp_path, server_port) as nginx,
             open_carrier(transport=SocketTransport(ssl_context=nginx.trust)) as carrier,
             open_server(_config(carrier, nginx.url, server_port), _echo) as server,
         ):
@@ -220,22 +235,24 @@ def _tokens(carrier: Carrier) -> list[str]:
     return tokens
 
 
-async def test_nginx_logs_no_token_when_the_server_is_away(tmp_path: Path) -> None:
+async def test_nginx_logs_no_token_when_the_server_is_away(
+    nginx_program: str, tmp_path: Path
+) -> None:
     """502 for media and webhooks; the error log tells of the webhooks only."""
     secret = "a-token-that-is-secret"
     with reserved_port() as server_port:
-        async with open_nginx(tmp_path, server_port) as nginx:
+        async with open_nginx(nginx_program, tmp_path, server_port) as nginx:
             assert (await nginx.http.get(f"/telnyx/media/{secret}")).status_code == 502
             assert (await nginx.http.post("/telnyx/events", content=b"{}")).status_code == 502
     assert _logs_with([secret], tmp_path) == []
     assert _logs_with(["/telnyx/events"], tmp_path) == ["access.log", "error.log"]
 
 
-async def test_servers_restart_in_turn_behind_haproxy(tmp_path: Path) -> None:
+async def test_servers_restart_in_turn_behind_haproxy(haproxy_program: str, tmp_path: Path) -> None:
     """While one drains, callers reach the other; the call that was up keeps its media."""
     with reserved_port() as one_port, reserved_port() as two_port:
         async with (
-            open_haproxy(tmp_path, (one_port, two_port)) as haproxy,
+            open_haproxy(haproxy_program, tmp_path, (one_port, two_port)) as haproxy,
             open_carrier(transport=SocketTransport(ssl_context=haproxy.trust)) as carrier,
             open_server(_config(carrier, haproxy.url, one_port), _echo) as one,
             open_server(_config(carrier, haproxy.url, two_port), _echo) as two,

@@ -16,8 +16,7 @@ from ports import reserved_port
 from small_http import Answer, open_http
 
 from telnyx_trio import Call, Finding, FindingStatus, PcmData, ServerConfig, serve_calls
-from telnyx_trio._cli import main
-from telnyx_trio._cli._doctor import _check_account, _find_address, _reach, _status
+from telnyx_trio._cli import _doctor, main
 from telnyx_trio._cli._findings_table import print_findings
 from telnyx_trio._cli._loopback import LoopbackCall, check_loopback, judge_loopback
 from telnyx_trio.testing import Carrier, open_carrier
@@ -81,7 +80,7 @@ async def check_account(carrier: Carrier, **changes: Any) -> dict[str, Finding]:
         "skip_verified_destination_check": False,
         **changes,
     }
-    findings = await _check_account(argparse.Namespace(**options), PUBLIC_URL)
+    findings = await _doctor.check_account(argparse.Namespace(**options), PUBLIC_URL)
     return {finding.name: finding for finding in findings}
 
 
@@ -202,17 +201,17 @@ async def test_without_a_key_the_account_is_skipped(monkeypatch: pytest.MonkeyPa
         rows = await check_account(carrier)
         assert rows["account"].status is FindingStatus.SKIPPED
         assert "TELNYX_API_KEY" in rows["API key"].remedy
-        assert _status(list(rows.values()), offline=False) == 2
-        assert _status(list(rows.values()), offline=True) == 0
+        assert _doctor.exit_status(list(rows.values()), offline=False) == 2
+        assert _doctor.exit_status(list(rows.values()), offline=True) == 0
         assert not carrier.requests
 
 
 async def test_public_address_that_is_none() -> None:
     """None at all is missing; one that is no address fails."""
     options = argparse.Namespace(public_url="ftp://voice.example", port=8000)
-    (finding,) = await _find_address(options)
+    (finding,) = await _doctor.find_address(options)
     assert finding.status is FindingStatus.FAIL
-    (finding,) = await _find_address(argparse.Namespace(public_url=None, port=1))
+    (finding,) = await _doctor.find_address(argparse.Namespace(public_url=None, port=1))
     assert finding.status is FindingStatus.SKIPPED
     assert "--public-url" in finding.remedy
 
@@ -221,7 +220,7 @@ async def test_reachability_without_a_server() -> None:
     """Nobody listens: a server does for the check, and the port is free again afterwards."""
     with reserved_port() as port:
         for _ in range(2):
-            finding = await _reach(f"http://127.0.0.1:{port}", port, "")
+            finding = await _doctor.check_reachability(f"http://127.0.0.1:{port}", port, "")
             assert finding.status is FindingStatus.PASS, finding
             assert "a server that ran there" in finding.found
 
@@ -234,11 +233,11 @@ async def test_reachability_past_another_program() -> None:
 
     async with open_http(answer) as url:
         port = int(url.rpartition(":")[2])
-        finding = await _reach(PUBLIC_URL, port, "expected")
+        finding = await _doctor.check_reachability(PUBLIC_URL, port, "expected")
         assert finding.status is FindingStatus.FAIL
         assert f"Something else listens at port {port}" in finding.remedy
         with reserved_port() as free:
-            finding = await _reach(url, free, "expected")
+            finding = await _doctor.check_reachability(url, free, "expected")
         assert finding.status is FindingStatus.FAIL
         assert "by nginx" in finding.found
         assert "tunnel or proxy" in finding.remedy

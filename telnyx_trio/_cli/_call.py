@@ -47,7 +47,7 @@ status: 0 all calls went well, 1 some failed, 2 wrong usage or no server, 130 af
 """
 
 _WEBHOOK_TIMEOUT: Final = 2.0  # to tell the server of the last hangups
-_LINGER: Final = 1.0
+_LINGER: Final = 0.5
 """Seconds that the carrier stays: the server may hang up on calls of whose end it has not heard."""
 
 _LISTEN: Final = 2.0  # seconds after the last word
@@ -85,7 +85,7 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument(
         "--send-dtmf",
-        type=_digits,
+        type=parse_digits,
         default=(),
         metavar="DIGITS",
         help="keys to press, from half a second on; w waits 0.5 s, W 1 s",
@@ -141,7 +141,7 @@ def _amount(text: str) -> float:
     return amount
 
 
-def _digits(text: str) -> tuple[tuple[float, str], ...]:
+def parse_digits(text: str) -> tuple[tuple[float, str], ...]:
     """Return keys with their times from the start of the media, in seconds."""
     at, keys = _FIRST_KEY_AT, []
     for character in text:

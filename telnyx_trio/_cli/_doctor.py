@@ -79,7 +79,7 @@ def add_parser(commands: Any) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command."""
     findings = trio.run(_examine, options)
-    status = _status(findings, offline=options.offline)
+    status = exit_status(findings, offline=options.offline)
     if options.json:
         listed = [{**vars(finding), "status": finding.status.value} for finding in findings]
         print(json.dumps({"status": status, "findings": listed}, indent=2))
@@ -88,7 +88,8 @@ def run(options: argparse.Namespace) -> int:
     return status
 
 
-def _status(findings: Sequence[Finding], *, offline: bool) -> int:
+def exit_status(findings: Sequence[Finding], *, offline: bool) -> int:
+    """Return 1 if something fails, else 2 if settings are missing that were wanted, else 0."""
     if any(finding.status is FindingStatus.FAIL for finding in findings):
         return 1
     # What is skipped and can be mended is missing; the rest waits for that, or for nothing.
@@ -111,10 +112,10 @@ async def _examine(options: argparse.Namespace) -> list[Finding]:
         return f"checking {', '.join(pending or ['the settings'])}"
 
     async with show_progress(describe, quiet=options.json):
-        address = [] if options.offline else await _find_address(options)
+        address = [] if options.offline else await find_address(options)
         public_url = next((one.found for one in address if one.status is FindingStatus.PASS), None)
         sections = {
-            "the account": lambda: _check_account(options, public_url),
+            "the account": lambda: check_account(options, public_url),
             "the public address": lambda: _check_address(options, address, public_url),
             "a call on this machine": check_loopback,
         }
@@ -124,7 +125,7 @@ async def _examine(options: argparse.Namespace) -> list[Finding]:
     return [finding for name in sections for finding in results[name]]
 
 
-async def _check_account(options: argparse.Namespace, public_url: str | None) -> list[Finding]:
+async def check_account(options: argparse.Namespace, public_url: str | None) -> list[Finding]:
     """Check keys and clock, then what the account holds."""
     if options.offline:
         return [_skipped(_API_KEY, "--offline"), *_check_public_key()]
@@ -174,7 +175,8 @@ def _check_public_key() -> list[Finding]:
     return [_missing(_PUBLIC_KEY, "TELNYX_PUBLIC_KEY: portal, API Keys, Public Key")]
 
 
-async def _find_address(options: argparse.Namespace) -> list[Finding]:
+async def find_address(options: argparse.Namespace) -> list[Finding]:
+    """Look for the public address; it is what a finding that passes has found."""
     try:
         found = await find_public_url(options.public_url, port=options.port)
     except ConfigurationError as error:
@@ -198,12 +200,13 @@ async def _check_address(
         return [*address, _skipped(_REACHABILITY, "the public address is not known")]
     expected = f"{public_url} leads to port {options.port} of this machine"
     with trio.move_on_after(_REACHABILITY_TIMEOUT):
-        return [*address, await _reach(public_url, options.port, expected)]
+        return [*address, await check_reachability(public_url, options.port, expected)]
     found = f"no answer within {_REACHABILITY_TIMEOUT:g} s"
     return [*address, _failed(_REACHABILITY, expected, found, "Try again")]
 
 
-async def _reach(public_url: str, port: int, expected: str) -> Finding:
+async def check_reachability(public_url: str, port: int, expected: str) -> Finding:
+    """Check that an address leads to a port of this machine, with or without a server there."""
     local_url = f"http://127.0.0.1:{port}"
     by = "the server that runs there"
     try:

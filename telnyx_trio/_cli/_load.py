@@ -54,11 +54,11 @@ class Load:
 
     carrier: Carrier
     plan: LoadPlan
-    results: list[CallResult] = field(default_factory=list)
-    _placed: int = 0
-    _next_start: float = -math.inf
-    _live: dict[int, Leg] = field(default_factory=dict)
-    _stopped: bool = False
+    results: list[CallResult] = field(default_factory=list, init=False)
+    _placed: int = field(default=0, init=False)
+    _next_start: float = field(default=-math.inf, init=False)
+    _live: dict[int, Leg] = field(default_factory=dict, init=False)
+    _stopped: bool = field(default=False, init=False)
 
     async def run(self) -> None:
         """Place every call and wait for its end.

@@ -25,10 +25,10 @@ CLIPPING: Final = "clipping"
 LOSS: Final = "lost packets"
 
 LOOPBACK_TIMEOUT: Final = 20.0
-"""Seconds for all of it; it takes four on a machine that has nothing else to do."""
+"""Seconds for all of it; it takes three on a machine that has nothing else to do."""
 
-_SPOKEN: Final = 2.0
-_HANG_UP_AT: Final = 3.0
+_SPOKEN: Final = 1.5
+_HANG_UP_AT: Final = 2.2
 _SECTION: Final = 0.25
 """Seconds. Each section is looked for by itself: a gap, if there is one, moves what follows it."""
 
@@ -80,7 +80,7 @@ async def check_loopback(handler: Handler = echo) -> list[Finding]:
     Args:
         handler: of the calls; it has to send back what comes.
 
-    Blocks: about four seconds, at most ``LOOPBACK_TIMEOUT``.
+    Blocks: about three seconds, at most ``LOOPBACK_TIMEOUT``.
     """
     calls: dict[int, LoopbackCall] = {}
     orders: tuple[Literal["little", "big"] | None, ...] = (None, "little", "big")
