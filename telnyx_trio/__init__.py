@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from ._errors import CallNoAnswer as CallNoAnswer
     from ._errors import CallNotAnswered as CallNotAnswered
     from ._errors import CallRejected as CallRejected
+    from ._errors import CodecNotInstalled as CodecNotInstalled
     from ._errors import ConfigurationError as ConfigurationError
     from ._errors import InvalidSignature as InvalidSignature
     from ._errors import InvalidToken as InvalidToken
@@ -148,6 +149,7 @@ _ROOMS = {
         "CallNoAnswer",
         "CallNotAnswered",
         "CallRejected",
+        "CodecNotInstalled",
         "ConfigurationError",
         "InvalidSignature",
         "InvalidToken",

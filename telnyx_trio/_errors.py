@@ -5,6 +5,7 @@
     TelnyxError
     ├── ConfigurationError               settings: every one that is missing or wrong, at once
     ├── UnsupportedEncoding              a codec that we do not speak (also a ValueError)
+    │   └── CodecNotInstalled            one that we speak with the extra [codecs] installed
     ├── InvalidWav                       no WAV of 16-bit PCM (also a ValueError)
     ├── ProtocolError
     │   ├── LocalProtocolError           you asked for something the protocol does not allow now
@@ -81,6 +82,21 @@ class UnsupportedEncoding(TelnyxError, ValueError):
         super().__init__(
             f"unsupported encoding {encoding[:20]!r}; supported are {', '.join(self.supported)}"
         )
+
+
+class CodecNotInstalled(UnsupportedEncoding):
+    """A codec that the library speaks with PyAV, which is not installed or lacks it.
+
+    Attributes:
+        encoding: the codec.
+        install_command: what mends it.
+    """
+
+    install_command = "pip install 'telnyx-trio[codecs]'"
+
+    def __init__(self, encoding: str) -> None:
+        super().__init__(encoding, ())
+        self.args = (f"{encoding} needs the extra [codecs]: {self.install_command}",)
 
 
 class InvalidWav(TelnyxError, ValueError):

@@ -92,8 +92,10 @@ class MediaStream:
             256 and drops the oldest, which ``statistics`` counts.
 
     Raises:
-        UnsupportedEncoding: ``send_format`` names a codec that is not PCMU, PCMA or L16.
-        LocalProtocolError: ``send_format`` is not mono, or its rate has no whole packets of 20 ms.
+        UnsupportedEncoding: ``send_format`` names a codec that we do not encode.
+        CodecNotInstalled: it names one that needs the extra [codecs].
+        LocalProtocolError: ``send_format`` is not mono, its rate has no whole packets of 20 ms, or
+            OPUS has no such rate.
         ValueError: ``track``, ``byteorder`` or ``lead`` is none of what they may be.
         TypeError: ``websocket`` is nothing of the above.
     """
@@ -213,6 +215,7 @@ class MediaStream:
             trio.BrokenResourceError: the socket was lost, or closed without a ``stop``.
             MediaTimeout: no ``start``, or no media message at all, came in time.
             UnsupportedEncoding: Telnyx sends a codec that we do not speak.
+            CodecNotInstalled: it sends one that needs the extra [codecs].
             trio.BusyResourceError: it runs already.
             trio.ClosedResourceError: it has ended before.
             Exception: whatever a start callback raised, as itself if it was the only error.
@@ -260,6 +263,7 @@ class MediaStream:
     async def _end(self) -> None:
         self._phase = _Phase.ENDED
         self._receiver.end()
+        self._outbox.close()
         self._started_or_ended.set()
         self._sender.wake_givers()
         cancelled = trio.current_effective_deadline() <= trio.current_time()

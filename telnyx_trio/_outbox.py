@@ -128,6 +128,10 @@ class Outbox:
         self._flush_at = inf
         self._playout.clear(now)
 
+    def close(self) -> None:
+        """Free what the codec holds, at the end of the stream."""
+        self._encoder.close()
+
     def next(self, now: float) -> SendMedia | SendMark | SendClear | float:
         """Return what to send now, or in how many seconds to ask again (inf: when more is put)."""
         if self._urgent:

@@ -53,12 +53,12 @@ class AudioTrack(RingChannel[PcmData]):
     @property
     def sample_rate(self) -> int:
         """In Hz; before ``start`` that of the format expected."""
-        return self._media_format.sample_rate
+        return self._media_format.audio_sample_rate
 
     @property
     def channels(self) -> int:
         """1 or 2; before ``start`` that of the format expected."""
-        return self._media_format.channels
+        return self._media_format.audio_channels
 
     @property
     def format(self) -> str:
@@ -86,6 +86,7 @@ class Receiver:
         events: key presses, marks and complaints.
         messages: texts received.
         packets: media messages taken of the tracks asked for.
+        undecodable: of those, the ones that its codec could make nothing of.
         last_media: when a media message came last, -inf before ``start``.
         byteorder_heard: set once there is some sign of the order of L16 bytes.
     """
@@ -107,6 +108,7 @@ class Receiver:
         self.events: Final[RingChannel[StreamEvent]] = RingChannel(MAX_EVENTS)
         self.messages = 0
         self.packets = 0
+        self.undecodable = 0
         self.last_media = -inf
         self.byteorder_heard: Final = trio.Event()
         self._primary = primary
@@ -133,12 +135,14 @@ class Receiver:
 
         Raises:
             UnsupportedEncoding: ``start`` names a codec that we do not speak.
+            CodecNotInstalled: it names one that needs the extra [codecs].
         """
         self.messages += 1
         try:
             messages = self.connection.receive(text)
         except RemoteProtocolError as error:
-            self._log_problem(error)
+            counters = self.connection.counters
+            self._log_problem(error, first=counters.malformed + counters.refused == 1)
             return None
         if not messages:
             # A media message that waits for an earlier one, or came too late: still a sign of life.
@@ -164,6 +168,8 @@ class Receiver:
         for track in self.audio_tracks.values():
             track.end()
         self.events.end()
+        for decoder in self._decoders.values():
+            decoder.close()
 
     def _open_decoders(self, start: Start) -> None:
         for name, track in self.audio_tracks.items():
@@ -176,7 +182,12 @@ class Receiver:
         if decoder is None or not media.payload:
             return
         self.packets += 1
-        pcm = decoder.decode(media.payload)
+        try:
+            pcm = decoder.decode(media.payload)
+        except RemoteProtocolError as error:
+            self.undecodable += 1
+            self._log_problem(error, first=self.undecodable == 1)
+            return
         if decoder.byteorder is not None:
             self.byteorder_heard.set()
         if pcm.n_samples:
@@ -195,8 +206,6 @@ class Receiver:
             case _:
                 pass
 
-    def _log_problem(self, error: RemoteProtocolError) -> None:
+    def _log_problem(self, error: RemoteProtocolError, *, first: bool) -> None:
         # One line a stream: a peer that sends rubbish must not fill the log. The rest is counted.
-        counters = self.connection.counters
-        first = counters.malformed + counters.refused == 1
         logger.log(logging.WARNING if first else logging.DEBUG, "media stream: %s", error)

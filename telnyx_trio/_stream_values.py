@@ -35,6 +35,7 @@ class MediaStreamStatistics:
         duplicates: media messages that came again.
         missing: media messages that never came in time.
         malformed: messages that could not be read.
+        undecodable: media messages that their codec could make nothing of.
         refused: messages that were out of place, such as a second ``start``.
         audio_dropped: received packets that nobody read in time.
         events_dropped: events that nobody read in time.
@@ -53,6 +54,7 @@ class MediaStreamStatistics:
     duplicates: int
     missing: int
     malformed: int
+    undecodable: int
     refused: int
     audio_dropped: int
     events_dropped: int
@@ -76,6 +78,7 @@ def take_statistics(receiver: Receiver, outbox: Outbox, playout: Playout) -> Med
         duplicates=counters.duplicates,
         missing=counters.missing,
         malformed=counters.malformed,
+        undecodable=receiver.undecodable,
         refused=counters.refused,
         audio_dropped=sum(track.dropped for track in tracks),
         events_dropped=receiver.events.statistics().dropped,

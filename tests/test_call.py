@@ -587,7 +587,7 @@ async def test_socket_lost_before_start(autojump_clock: MockClock) -> None:
 async def test_unknown_codec_leaves_as_itself(autojump_clock: MockClock) -> None:
     """A codec that nobody speaks here is one typed error, not a group."""
     telnyx, ours = memory_websocket_pair()
-    media_format = {"encoding": "AMR-WB", "sample_rate": 16000, "channels": 1}
+    media_format = {"encoding": "SPEEX", "sample_rate": 16000, "channels": 1}
     await telnyx.send_text(start(media_format=media_format))
     with pytest.raises(UnsupportedEncoding):
         async with open_call(ours):

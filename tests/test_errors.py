@@ -26,6 +26,7 @@ from telnyx_trio._errors import (
     CallNoAnswer,
     CallNotAnswered,
     CallRejected,
+    CodecNotInstalled,
     ConfigurationError,
     InvalidToken,
     MediaTimeout,
@@ -100,6 +101,10 @@ def test_no_other_module_has_errors_of_the_tree() -> None:
         (
             UnsupportedEncoding("GSM", ("PCMU", "PCMA", "L16")),
             "unsupported encoding 'GSM'; supported are PCMU, PCMA, L16",
+        ),
+        (
+            CodecNotInstalled("G722"),
+            "G722 needs the extra [codecs]: pip install 'telnyx-trio[codecs]'",
         ),
         (RemoteProtocolError("no chunk", event="media"), "media message: no chunk"),
         (RemoteProtocolError("no JSON"), "no JSON"),

@@ -231,7 +231,7 @@ def problems_of(module: str, source: str, tree: Tree) -> list[str]:
 def _placement_problem(entry: Import, row: Row) -> str | None:
     if not entry.in_function or row.layer == "T+":
         return None
-    if row.layer in ("6", "T") and entry.target.split(".")[0] in OPTIONAL:
+    if entry.target.split(".")[0] in OPTIONAL:
         return None
     return f"imports {entry.target} inside a function"
 

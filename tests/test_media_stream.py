@@ -186,7 +186,7 @@ async def test_bug_in_a_start_callback_leaves_as_itself() -> None:
 async def test_codec_that_we_do_not_speak_leaves_run() -> None:
     """As a typed error that names those we do."""
     stream, peer = new_stream()
-    await peer.send(start_text("OPUS", 48000))
+    await peer.send(start_text("SPEEX", 16000))
     with pytest.raises(UnsupportedEncoding, match="PCMU"):
         await stream.run()
     assert peer.websocket.close_code == 1000
@@ -1069,7 +1069,7 @@ def test_impossible_options_are_refused() -> None:
         with pytest.raises(ValueError, match=next(iter(options))):
             MediaStream(websocket, **options)
     with pytest.raises(UnsupportedEncoding):
-        MediaStream(websocket, send_format=TelnyxMediaFormat("OPUS", 48000))
+        MediaStream(websocket, send_format=TelnyxMediaFormat("AMR-WB", 16000))
     with pytest.raises(LocalProtocolError):
         MediaStream(websocket, send_format=TelnyxMediaFormat("PCMU", 8000, 2))
     with pytest.raises(TypeError):

@@ -262,4 +262,4 @@ def test_byteorder_holds_from_the_next_audio_on() -> None:
 def test_unsupported_encoding_is_refused() -> None:
     """When it is made, not with the first packet."""
     with pytest.raises(UnsupportedEncoding):
-        make_outbox(TelnyxMediaFormat("OPUS", 16000))
+        make_outbox(TelnyxMediaFormat("AMR-WB", 16000))

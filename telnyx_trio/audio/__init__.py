@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from .._types import TELNYX_DEFAULT_SAMPLE_RATE as TELNYX_DEFAULT_SAMPLE_RATE
 from .._types import TELNYX_L16_SAMPLE_RATE as TELNYX_L16_SAMPLE_RATE
-from ._codecs import SUPPORTED_ENCODINGS as SUPPORTED_ENCODINGS
+from ._av_codecs import load_codecs as load_codecs
+from ._codecs import RECEIVED_ENCODINGS as RECEIVED_ENCODINGS
+from ._codecs import SENT_ENCODINGS as SENT_ENCODINGS
 from ._codecs import Decoder as Decoder
 from ._codecs import open_decoder as open_decoder
 from ._convert import l16_to_pcm as l16_to_pcm

@@ -5,6 +5,8 @@ For a stream use a ``Decoder`` and a ``PacketEncoder``, which keep what one payl
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,9 @@ from ._codecs import require_encoding
 from ._g711 import pcma_decode, pcma_encode, pcmu_decode, pcmu_encode
 from ._l16 import l16_decode, l16_encode
 from ._pcm import PcmData
+
+_STATELESS: Final = ("PCMU", "PCMA", "L16")
+"""The other codecs remember what went before, so that one payload alone means little."""
 
 
 def pcmu_to_pcm(payload: bytes) -> PcmData:
@@ -79,7 +84,7 @@ def telnyx_payload_to_pcm(
     Raises:
         UnsupportedEncoding: another encoding.
     """
-    name = require_encoding(encoding)
+    name = require_encoding(encoding, _STATELESS)
     if name == "PCMU":
         return pcmu_to_pcm(payload)
     if name == "PCMA":
@@ -105,7 +110,7 @@ def pcm_to_telnyx_payload(
     Raises:
         UnsupportedEncoding: another encoding.
     """
-    name = require_encoding(encoding)
+    name = require_encoding(encoding, _STATELESS)
     if name == "PCMU":
         return pcm_to_pcmu(pcm)
     if name == "PCMA":

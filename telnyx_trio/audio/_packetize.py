@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from .._errors import LocalProtocolError
 from .._types import PTIME_MS, ByteOrder, TelnyxMediaFormat
-from ._codecs import require_encoding
+from ._av_codecs import AV_ENCODINGS, StatefulEncoder
+from ._codecs import SENT_ENCODINGS, require_encoding
 from ._g711 import pcma_encode, pcmu_encode
 from ._l16 import l16_encode
 from ._pcm import PcmData
@@ -21,7 +22,8 @@ class PacketEncoder:
     long as the source keeps its rate.
 
     Args:
-        media_format: what to send; encoding in whatever case, one channel.
+        media_format: what to send; encoding in whatever case, one channel (or two of OPUS, which is
+            called so whatever it holds).
         byteorder: of L16; can be set later, for what has not become a packet yet.
 
     Attributes:
@@ -29,9 +31,10 @@ class PacketEncoder:
         byteorder: as given or set.
 
     Raises:
-        UnsupportedEncoding: the encoding is none of ``SUPPORTED_ENCODINGS``.
-        LocalProtocolError: more than one channel (Telnyx takes mono), or a rate at which 20 ms are
-            no whole number of samples.
+        UnsupportedEncoding: the encoding is none of ``SENT_ENCODINGS``.
+        CodecNotInstalled: it needs the extra [codecs].
+        LocalProtocolError: more than one channel (Telnyx takes mono), a rate at which 20 ms are no
+            whole number of samples, or one that OPUS has not.
     """
 
     __slots__ = (
@@ -39,6 +42,8 @@ class PacketEncoder:
         "_packet_samples",
         "_remainder",
         "_resampler",
+        "_sample_rate",
+        "_stateful",
         "byteorder",
         "media_format",
     )
@@ -47,12 +52,17 @@ class PacketEncoder:
     _resampler: Resampler | None
 
     def __init__(self, media_format: TelnyxMediaFormat, byteorder: ByteOrder = "little") -> None:
-        self._encoding = require_encoding(media_format.encoding)
-        if media_format.channels != 1:
+        self._encoding = require_encoding(media_format.encoding, SENT_ENCODINGS)
+        if media_format.audio_channels != 1:
             raise LocalProtocolError(
                 f"Telnyx takes mono audio, not {media_format.channels} channels"
             )
-        self._packet_samples, rest = divmod(media_format.sample_rate * PTIME_MS, 1000)
+        self._stateful: StatefulEncoder | None = None
+        self._sample_rate = media_format.sample_rate
+        if self._encoding in AV_ENCODINGS:
+            self._stateful = StatefulEncoder(media_format)
+            self._sample_rate = self._stateful.sample_rate
+        self._packet_samples, rest = divmod(self._sample_rate * PTIME_MS, 1000)
         if rest or self._packet_samples <= 0:
             raise LocalProtocolError(
                 f"{PTIME_MS} ms at {media_format.sample_rate} Hz are no whole number of samples"
@@ -62,15 +72,10 @@ class PacketEncoder:
         self.clear()
 
     @property
-    def packet_size_bytes(self) -> int:
-        """Length of each payload."""
-        return self._packet_samples * (2 if self._encoding == "L16" else 1)
-
-    @property
     def pending(self) -> float:
         """Audio that was pushed and is in no packet yet, in seconds; at most about 25 ms."""
         held = 0.0 if self._resampler is None else self._resampler.held
-        return held + len(self._remainder) / self.media_format.sample_rate
+        return held + len(self._remainder) / self._sample_rate
 
     def push(self, pcm: PcmData) -> list[bytes]:
         """Take audio of any rate, channels and format; return the packets that it completes."""
@@ -80,7 +85,7 @@ class PacketEncoder:
         if resampler is None or resampler.from_rate != pcm.sample_rate:
             if resampler is not None:
                 ended = resampler.flush()
-            resampler = Resampler(pcm.sample_rate, self.media_format.sample_rate)
+            resampler = Resampler(pcm.sample_rate, self._sample_rate)
             self._resampler = resampler
         return self._cut(ended, resampler.push(samples))
 
@@ -97,13 +102,21 @@ class PacketEncoder:
         return packets
 
     def clear(self) -> None:
-        """Drop what is held, the resampler's state too."""
+        """Drop what is held, the resampler's state too.
+
+        The codec's state stays: it follows what was sent, and so does the decoder at Telnyx.
+        """
         self._remainder = np.empty(0, np.int16)
         self._resampler = None
 
     def silence_payload(self) -> bytes:
-        """One packet of silence."""
-        return self._encode(np.zeros(self._packet_samples, np.int16))
+        """Encode one packet of silence; of a codec with a memory it is the next to be sent."""
+        return self._encode(np.zeros(self._packet_samples, np.int16))[0]
+
+    def close(self) -> None:
+        """Drop what is held and free what the codec holds; it encodes no more."""
+        self.clear()
+        self._stateful = None
 
     def _cut(self, *parts: NDArray[np.int16] | None) -> list[bytes]:
         """Append to the remainder and take whole packets off its front."""
@@ -116,13 +129,21 @@ class PacketEncoder:
         self._remainder = samples[n_whole:].copy()
         if not n_whole:
             return []
-        encoded = self._encode(samples[:n_whole])
-        size = self.packet_size_bytes
-        return [encoded[start : start + size] for start in range(0, len(encoded), size)]
+        return self._encode(samples[:n_whole])
 
-    def _encode(self, samples: NDArray[np.int16]) -> bytes:
+    def _encode(self, samples: NDArray[np.int16]) -> list[bytes]:
+        """Encode whole packets."""
+        n_packets = len(samples) // self._packet_samples
+        if self._encoding in AV_ENCODINGS:
+            if self._stateful is None:
+                raise LocalProtocolError("the encoder is closed")
+            # One by one: where a packet of OPUS ends cannot be told from its bytes.
+            return [self._stateful.encode(part) for part in np.split(samples, n_packets)]
         if self._encoding == "PCMU":
-            return pcmu_encode(samples)
-        if self._encoding == "PCMA":
-            return pcma_encode(samples)
-        return l16_encode(samples, self.byteorder)
+            encoded = pcmu_encode(samples)
+        elif self._encoding == "PCMA":
+            encoded = pcma_encode(samples)
+        else:
+            encoded = l16_encode(samples, self.byteorder)
+        size = len(encoded) // n_packets
+        return [encoded[start : start + size] for start in range(0, len(encoded), size)]

@@ -87,8 +87,9 @@ class StreamOptions:
             the leg's codec: what ``start`` says is what counts.
         bidirectional_mode: Telnyx's default is "mp3", with which nothing can be sent in real time.
         bidirectional_codec: of the audio to Telnyx.
-        bidirectional_sampling_rate: of the audio to Telnyx, in Hz; None is 16000 for L16 and 8000
-            for the rest. It is always said to Telnyx where the command can say it.
+        bidirectional_sampling_rate: of the audio to Telnyx, in Hz; None is 16000 for L16, OPUS and
+            AMR-WB, and 8000 for the rest. Of G722 it is the RTP clock: the audio has 16000. It is
+            always said to Telnyx where the command can say it.
         target_legs: who hears what we send. Telnyx's default "opposite" is nobody on a single leg.
         auth_token: sent by Telnyx as a header of the handshake; at most 4000 characters. The repr
             does not show it.
@@ -145,8 +146,8 @@ class StreamOptions:
         """How audio to Telnyx has to be coded, as asked for here; mono."""
         rate = self.bidirectional_sampling_rate
         if rate is None:
-            is_l16 = self.bidirectional_codec == "L16"
-            rate = TELNYX_L16_SAMPLE_RATE if is_l16 else TELNYX_DEFAULT_SAMPLE_RATE
+            is_wide = self.bidirectional_codec in ("L16", "OPUS", "AMR-WB")
+            rate = TELNYX_L16_SAMPLE_RATE if is_wide else TELNYX_DEFAULT_SAMPLE_RATE
         return TelnyxMediaFormat(self.bidirectional_codec, rate)
 
     def needs_streaming_start(self, command: Literal["dial", "answer"] = "answer") -> bool:

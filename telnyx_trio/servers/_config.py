@@ -9,9 +9,17 @@ from math import inf
 from typing import Any, Final, Literal, get_args
 
 from .._call import CallOptions
-from .._errors import ConfigurationError
+from .._errors import CodecNotInstalled, ConfigurationError
 from .._public_url import ngrok_address, normalise_public_url
-from .._types import MEDIA_PATH, Encoding, TelnyxMediaFormat, TrackSelection, WireByteOrder
+from .._types import (
+    MEDIA_PATH,
+    Encoding,
+    ReceivedEncoding,
+    TelnyxMediaFormat,
+    TrackSelection,
+    WireByteOrder,
+)
+from ..audio import load_codecs
 from ..call_control import DEFAULT_BASE_URL, SamplingRate, StreamCodec, StreamOptions, StreamTrack
 from ..webhooks import WebhookVerifier
 
@@ -38,7 +46,7 @@ _VARIABLES: Final = {
 _CHOICES: Final = {
     "media_auth": ("path", "header"),
     "send_encoding": get_args(Encoding),
-    "receive_encoding": (None, *get_args(Encoding)),
+    "receive_encoding": (None, *get_args(ReceivedEncoding)),
 }
 _CALL_CHOICES: Final = {
     "track": get_args(TrackSelection),
@@ -50,6 +58,13 @@ _BOUNDS: Final = {
     "media_timeout": (0, inf),
     "drain_timeout": (0, inf),
 }
+
+_SEND_RATES: Final[Mapping[object, tuple[int, ...]]] = {
+    "L16": get_args(SamplingRate),
+    "OPUS": (8000, 16000, 24000, 48000),
+}
+"""Of what can be sent at more than one rate; the rest is 8000 Hz, as is the RTP clock of G722, the
+audio of which has 16000."""
 
 _ALWAYS_NEEDED: Final = ("api_key", "public_key", "public_url")
 
@@ -68,9 +83,10 @@ class ServerConfig:
         connection_id: id of the Call Control application that ``dial`` uses.
         phone_number: E.164 number that ``dial`` calls from unless told otherwise.
         host, port: where to listen; port 0 takes a free one.
-        send_encoding: codec of what we send: "PCMU", "PCMA" or "L16".
-        send_sample_rate: in Hz; None is the codec's own: 8000, for L16 16000.
-        receive_encoding: codec that Telnyx is asked to send us; None is that of the call's leg.
+        send_encoding: codec of what we send: "PCMU", "PCMA", "L16", "G722" or "OPUS".
+        send_sample_rate: in Hz; None is the codec's own: 8000, for L16 and OPUS 16000.
+        receive_encoding: codec that Telnyx is asked to send us, "AMR-WB" too; None is that of the
+            call's leg. G722, OPUS and AMR-WB need the extra [codecs], also when a leg has them.
         media_auth: "path": a one-use token in the media URL, so that one command answers; or
             "header": the token goes in a header of the media socket, which takes a second command.
         custom_parameters: handed to ``start`` by Telnyx.
@@ -191,13 +207,29 @@ def _problems_of(values: Mapping[str, Any]) -> list[str]:
     for name, choices in _CHOICES.items():
         if name in values and values[name] not in choices:
             problems.append(f"{name} is {values[name]!r}; it may be {', '.join(map(str, choices))}")
-    if values.get("send_encoding") != "L16" and values.get("send_sample_rate") not in (None, 8000):
-        problems.append("send_sample_rate is 8000 for PCMU and PCMA; other rates are for L16")
+    problems += _problems_of_codecs(values)
     for name, (least, largest) in _BOUNDS.items():
         value = values.get(name, least)
         if not isinstance(value, (int, float)) or not least <= value <= largest:
             problems.append(f"{name} is {value!r}; it may be {least} to {largest:g}")
     return problems + _problems_of_call(values.get("call", {}))
+
+
+def _problems_of_codecs(values: Mapping[str, Any]) -> list[str]:
+    problems = []
+    encoding = values.get("send_encoding", "PCMU")
+    rate, rates = values.get("send_sample_rate"), _SEND_RATES.get(encoding, (8000,))
+    if rate is not None and rate not in rates:
+        problems.append(
+            f"send_sample_rate is {rate!r}; of {encoding} it may be {', '.join(map(str, rates))}"
+        )
+    for name in sorted({str(encoding), str(values.get("receive_encoding"))}):
+        try:
+            # Loaded now, and not while a caller waits.
+            load_codecs(name)
+        except CodecNotInstalled as error:
+            problems.append(str(error))
+    return problems
 
 
 def _problems_of_call(call: Mapping[str, Any]) -> list[str]:

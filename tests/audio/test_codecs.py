@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from telnyx_trio._errors import UnsupportedEncoding
 from telnyx_trio._types import ByteOrder, TelnyxMediaFormat
 from telnyx_trio.audio import (
-    SUPPORTED_ENCODINGS,
+    RECEIVED_ENCODINGS,
     Decoder,
     open_decoder,
     pcm_to_pcma,
@@ -154,12 +154,12 @@ def test_g711_has_no_byte_order() -> None:
     assert (decoder.byteorder, decoder.byteorder_locked) == (None, True)
 
 
-@pytest.mark.parametrize("encoding", ["G722", "OPUS", "AMR-WB", "", "L16 "])
+@pytest.mark.parametrize("encoding", ["SPEEX", "AMR", "", "L16 "])
 def test_other_encodings_are_refused_with_the_supported_ones(encoding: str) -> None:
     """At open, before the first payload, and every supported name is told."""
     with pytest.raises(UnsupportedEncoding) as caught:
         open_decoder(TelnyxMediaFormat(encoding))
-    assert all(name in str(caught.value) for name in SUPPORTED_ENCODINGS)
+    assert all(name in str(caught.value) for name in RECEIVED_ENCODINGS)
 
 
 def test_decoding_inverts_encoding() -> None:

@@ -57,7 +57,7 @@ def test_l16_drops_half_a_sample() -> None:
 def test_unknown_codec_is_refused() -> None:
     """The simulator names what it speaks."""
     with pytest.raises(UnsupportedEncoding, match="PCMU, PCMA, L16"):
-        Codec("OPUS")  # type: ignore[arg-type]
+        Codec("GSM")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(("from_rate", "to_rate"), [(8000, 16000), (16000, 8000), (24000, 8000)])
