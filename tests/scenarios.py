@@ -258,6 +258,37 @@ async def l16_big_endian(open_world: OpenWorld) -> None:
     )
 
 
+async def g722_leg(open_world: OpenWorld) -> None:
+    """A wide-band leg: G722 comes, and goes, by one command."""
+    settings = CarrierSettings(leg_encoding="G722")
+    await _assert_inbound_echo(open_world, settings, make_caller(), send_encoding="G722")
+
+
+async def opus_leg(open_world: OpenWorld) -> None:
+    """A leg to a browser: OPUS both ways, a packet a message."""
+    settings = CarrierSettings(leg_encoding="OPUS")
+    await _assert_inbound_echo(open_world, settings, make_caller(), send_encoding="OPUS")
+
+
+async def hd_over_g722_leg(open_world: OpenWorld) -> None:
+    """Linear audio at 16 kHz both ways, which Telnyx is asked to make of a wide-band leg."""
+    settings = CarrierSettings(leg_encoding="G722")
+    await _assert_inbound_echo(
+        open_world, settings, make_caller(noise=4), send_encoding="L16", receive_encoding="L16"
+    )
+
+
+async def opus_in_g722_out(open_world: OpenWorld) -> None:
+    """Codecs that the leg does not have: the carrier makes them of PCMU, both ways."""
+    await _assert_inbound_echo(
+        open_world,
+        CarrierSettings(),
+        make_caller(),
+        send_encoding="G722",
+        receive_encoding="OPUS",
+    )
+
+
 async def outbound(open_world: OpenWorld) -> None:
     """Whom we call hears what they said, and hangs up."""
     agent = Agent()
@@ -373,4 +404,8 @@ SCENARIOS: Final[tuple[Scenario, ...]] = (
     pcma_leg_with_pcmu_return,
     l16_little_endian,
     l16_big_endian,
+    g722_leg,
+    opus_leg,
+    hd_over_g722_leg,
+    opus_in_g722_out,
 )

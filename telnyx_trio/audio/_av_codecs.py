@@ -33,15 +33,19 @@ _OPUS_RATES: Final = (8000, 12000, 16000, 24000, 48000)
 """What an OPUS encoder takes (RFC 6716, section 2.1.3)."""
 
 _OPUS_OPTIONS: Final = {
-    "application": "voip",
+    "application": "audio",
     "frame_duration": str(PTIME_MS),
     "compression_level": "8",
 }
-"""For speech. Neither bits for the repair of losses (a media socket loses nothing) nor pauses in
-silence (Telnyx plays what comes, so it must come): both are off unless asked for."""
+_OPUS_BIT_RATE: Final = 64_000
+"""Bits a second: what PCMU takes, so that OPUS can be had for the sound alone.
 
-_OPUS_BIT_RATE: Final = 32_000
-"""Bits a second. RFC 7587, section 3.1.1, has 28 to 40 kbit/s for full-band speech."""
+Telnyx codes it anew for the call's leg, so what counts is to be true to the voice, and not to save
+bits on a socket that has plenty. Measured on the shipped speech at 16 kHz (log-spectral distance,
+microseconds a packet): "voip" at 32 kbit/s 2.7 dB and 240, at 64 kbit/s 1.1 dB and 250; "audio" at
+32 kbit/s 2.7 dB and 310, at 64 kbit/s 0.6 dB and 140. "voip" also cuts below 100 Hz. Neither bits
+for the repair of losses (a media socket loses nothing) nor pauses in silence (Telnyx plays what
+comes, so it must come) are asked for."""
 
 
 class StatefulDecoder(Protocol):

@@ -8,7 +8,7 @@ import wave
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import gcd
-from typing import BinaryIO, Final, TypeAlias
+from typing import BinaryIO, Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from .._errors import UnsupportedEncoding
 from .._types import PTIME_MS, ByteOrder, Encoding
 from ._audioop import audioop
+from ._av_coder import AV_RATES, AvCoder, require_av
 
 Samples: TypeAlias = NDArray[np.int16]
 
-SUPPORTED: Final[tuple[Encoding, ...]] = ("PCMU", "PCMA", "L16")
+SUPPORTED: Final[tuple[Encoding, ...]] = ("PCMU", "PCMA", "L16", "G722", "OPUS")
 _WIDTH: Final = 2  # bytes of an int16 sample
 
 _ENCODERS: Final[dict[str, Callable[[bytes, int], bytes]]] = {
@@ -32,17 +33,38 @@ _DECODERS: Final[dict[str, Callable[[bytes, int], bytes]]] = {
 }
 
 
+class Coder(Protocol):
+    """Both ways of one stream, in native int16 PCM."""
+
+    def encode(self, pcm: bytes) -> bytes:
+        """Code 20 ms into a payload."""
+
+    def decode(self, payload: bytes) -> bytes:
+        """Decode a payload.
+
+        Raises:
+            ValueError: it cannot be decoded.
+        """
+
+    def pass_through(self, pcm: bytes) -> bytes:
+        """Return what is left of PCM after a leg with this codec has carried it."""
+
+    def carry_clip(self, pcm: bytes) -> bytes:
+        """Pass a whole clip through, without delay; the coder is spent then."""
+
+
 @dataclass(frozen=True)
 class Codec:
-    """One codec at one rate, stateless.
+    """One codec at one rate. See ``of``, which knows the rates.
 
     Attributes:
-        encoding: "PCMU", "PCMA" or "L16".
-        sample_rate: in Hz.
-        byteorder: of L16 samples in a payload; G.711 has none.
+        encoding: "PCMU", "PCMA", "L16", "G722" or "OPUS".
+        sample_rate: of the audio, in Hz.
+        byteorder: of L16 samples in a payload; the others have none.
 
     Raises:
         UnsupportedEncoding: it is another codec.
+        CodecNotInstalled: it needs the extra [codecs].
     """
 
     encoding: Encoding
@@ -52,33 +74,62 @@ class Codec:
     def __post_init__(self) -> None:
         if self.encoding not in SUPPORTED:
             raise UnsupportedEncoding(self.encoding, SUPPORTED)
+        if self.encoding in AV_RATES:
+            require_av(self.encoding)
+
+    @classmethod
+    def of(cls, encoding: Encoding, l16_rate: int, byteorder: ByteOrder) -> Codec:
+        """Return the codec at its own rate, L16 at ``l16_rate``.
+
+        Raises:
+            UnsupportedEncoding, CodecNotInstalled: as the class does.
+        """
+        rate = l16_rate if encoding == "L16" else AV_RATES.get(encoding, 8000)
+        return cls(encoding, rate, byteorder)
 
     @property
-    def sample_size_bytes(self) -> int:
-        """Bytes of one sample in a payload."""
-        return _WIDTH if self.encoding == "L16" else 1
+    def clock_rate(self) -> int:
+        """The rate that ``start`` names: of G722 8000 Hz, as in RFC 3551."""
+        return 8000 if self.encoding == "G722" else self.sample_rate
 
     @property
     def packet_samples(self) -> int:
         """Samples of one 20 ms packet."""
         return self.sample_rate * PTIME_MS // 1000
 
+    def n_odd_bytes(self, payload: bytes) -> int:
+        """Return how many bytes at the end of a payload are no whole sample."""
+        return len(payload) % _WIDTH if self.encoding == "L16" else 0
+
+    def open_coder(self) -> Coder:
+        """Make what codes one stream."""
+        return AvCoder(self.encoding) if self.encoding in AV_RATES else _PlainCoder(self)
+
+
+class _PlainCoder:
+    """G.711 and L16, which remember nothing."""
+
+    def __init__(self, codec: Codec) -> None:
+        self._encoder = _ENCODERS.get(codec.encoding)
+        self._decoder = _DECODERS.get(codec.encoding)
+        self._is_swapped = codec.byteorder != sys.byteorder
+
     def encode(self, pcm: bytes) -> bytes:
-        """Code native int16 PCM into a payload."""
-        encoder = _ENCODERS.get(self.encoding)
-        return encoder(pcm, _WIDTH) if encoder else self._swap(pcm)
+        return self._encoder(pcm, _WIDTH) if self._encoder else self._swap(pcm)
 
     def decode(self, payload: bytes) -> bytes:
-        """Decode a payload into native int16 PCM; half an L16 sample at the end is dropped."""
-        decoder = _DECODERS.get(self.encoding)
+        # Half an L16 sample at the end is dropped.
+        decoder = self._decoder
         return decoder(payload, _WIDTH) if decoder else self._swap(payload[: len(payload) & ~1])
 
     def pass_through(self, pcm: bytes) -> bytes:
-        """Return what is left of PCM after a leg that uses this codec has carried it."""
-        return self.decode(self.encode(pcm)) if self.encoding in _ENCODERS else pcm
+        return self.decode(self.encode(pcm)) if self._encoder else pcm
+
+    def carry_clip(self, pcm: bytes) -> bytes:
+        return self.pass_through(pcm)
 
     def _swap(self, pcm: bytes) -> bytes:
-        return pcm if self.byteorder == sys.byteorder else audioop.byteswap(pcm, _WIDTH)
+        return audioop.byteswap(pcm, _WIDTH) if self._is_swapped else pcm
 
 
 class Resampler:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from .._errors import CodecNotInstalled
 from .._types import ByteOrder, Encoding, Track
 from ._codecs import SUPPORTED, Codec
 from ._leg_values import Hangup, LegOptions
@@ -202,12 +203,12 @@ def read_stream(
     if chosen["stream_bidirectional_mode"] == "rtp":
         name = chosen["stream_bidirectional_codec"] or "PCMU"
         encoding = _spoken(name, "stream_bidirectional_codec")
-        send_codec = Codec(encoding, rate if encoding == "L16" else 8000, byteorder)
+        send_codec = _open_codec(encoding, rate, byteorder, "stream_bidirectional_codec")
     receive_codec = leg_codec
     wanted = chosen["stream_codec"]
     if wanted in SUPPORTED and wanted != leg_codec.encoding:
         # Reported from the field: L16 comes at 8 kHz unless the bidirectional rate says otherwise.
-        receive_codec = Codec(wanted, rate if wanted == "L16" else 8000, byteorder)
+        receive_codec = _open_codec(wanted, rate, byteorder, "stream_codec")
     parameters = known.get("custom_parameters") or []
     return StreamRequest(
         url=url,
@@ -241,6 +242,13 @@ def _read_seconds(body: Body, name: str, least: int, most: int, code: str) -> fl
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise Refusal(422, code, f"'{name}' must be between {least} and {most}", name)
     return float(value)
+
+
+def _open_codec(encoding: Encoding, rate: int, byteorder: ByteOrder, field_name: str) -> Codec:
+    try:
+        return Codec.of(encoding, rate, byteorder)
+    except CodecNotInstalled as error:
+        raise Refusal(422, "10032", f"the simulator: {error}", field_name) from None
 
 
 def _spoken(name: str, field_name: str) -> Encoding:

@@ -140,8 +140,7 @@ class Exchange:
     def codec_of(self, phone: Phone) -> Codec:
         """Return the codec of a leg to this phone."""
         encoding = phone.leg_encoding or self._settings.leg_encoding
-        rate = self._settings.leg_sample_rate if encoding == "L16" else 8000
-        return Codec(encoding, rate, self._settings.byteorder)
+        return Codec.of(encoding, self._settings.leg_sample_rate, self._settings.byteorder)
 
     def _new_call_id(self) -> str:
         return CALL_ID_PREFIX + base64.urlsafe_b64encode(self._random.randbytes(30)).decode("ascii")

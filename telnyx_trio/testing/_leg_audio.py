@@ -66,6 +66,8 @@ class LegAudio:
             -noise, noise, n_samples, np.int16, endpoint=True
         )
         self._noise = steps.tobytes() * 2
+        self._noisy_line = codec.open_coder()
+        self._socket_line = codec.open_coder()
 
     @property
     def sample_rate(self) -> int:
@@ -103,6 +105,10 @@ class LegAudio:
         else:
             self.voice.append(pcm, self.position(now))
 
+    def carry(self, pcm: bytes) -> bytes:
+        """Return what the leg leaves of the sound of a media socket, native int16 PCM."""
+        return self._socket_line.pass_through(pcm)
+
     def play(self, samples: Samples, sample_rate: int, now: float) -> Clip:
         """Play a sound of the carrier's to the caller, from now on.
 
@@ -138,7 +144,7 @@ class LegAudio:
         if self._noise:
             at = start % self.sample_rate * _WIDTH
             mixed = audioop.add(pcm, self._noise[at : at + len(pcm)], _WIDTH)
-            pcm = self.codec.pass_through(mixed)
+            pcm = self._noisy_line.pass_through(mixed)
             self.voice.replace(pcm, start)
         return pcm
 
@@ -174,7 +180,7 @@ class LegAudio:
 
     def _carried(self, samples: Samples, sample_rate: int) -> bytes:
         clip = resample_clip(samples, sample_rate, self.sample_rate)
-        return self.codec.pass_through(clip.tobytes())
+        return self.codec.open_coder().carry_clip(clip.tobytes())
 
 
 class _Line:
@@ -185,6 +191,7 @@ class _Line:
         self._target = target
         self._source_start = self._source_next = source.position(now)
         self._target_start = target.position(now)
+        self._coder = target.codec.open_coder()
         rates = source.sample_rate, target.sample_rate
         self._resampler = None if rates[0] == rates[1] else Resampler(*rates)
 
@@ -199,4 +206,4 @@ class _Line:
         if self._resampler is not None:
             pcm = self._resampler.convert(pcm)
         self._source_next = source_stop
-        self._target.far_voice.append(self._target.codec.pass_through(pcm), self._target_start)
+        self._target.far_voice.append(self._coder.pass_through(pcm), self._target_start)

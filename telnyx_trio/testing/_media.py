@@ -36,6 +36,8 @@ STOP_TIMEOUT: Final = 1.0
 MAX_OUTBOX_MESSAGES: Final = 1000
 """Messages that wait for a peer that does not read; more are dropped and counted."""
 
+_WIDTH: Final = 2  # bytes of an int16 sample
+
 MAX_PAYLOAD: Final = 30.0
 """Seconds of audio in one message (developers.telnyx.com, "Media streaming over WebSockets")."""
 
@@ -96,6 +98,8 @@ class LegStream:
         self._started_at = 0.0
         self._origin = 0  # position on the leg's sample clock where this stream starts
         rate, leg_rate = request.receive_codec.sample_rate, self._audio.sample_rate
+        self._encoders = {track: request.receive_codec.open_coder() for track in request.tracks}
+        self._decoder = request.send_codec.open_coder() if request.send_codec else None
         self._to_server = {
             track: None if rate == leg_rate else Resampler(leg_rate, rate)
             for track in request.tracks
@@ -252,7 +256,7 @@ class LegStream:
             "custom_parameters": dict(self.request.custom_parameters),
             "media_format": {
                 "encoding": codec.encoding,
-                "sample_rate": codec.sample_rate,
+                "sample_rate": codec.clock_rate,
                 "channels": 1,
             },
         }
@@ -272,7 +276,7 @@ class LegStream:
                 pcm = self._audio.heard(first, first + size)
             if resampler is not None:
                 pcm = resampler.convert(pcm)
-            payload = self.request.receive_codec.encode(pcm)
+            payload = self._encoders[track].encode(pcm)
             self._counters.packets_sent += 1
             texts.append(self._messages.media(track, self._packet, timestamp_ms, payload))
         return texts
@@ -324,24 +328,28 @@ class LegStream:
             return
         if self._stage == "stopped":
             return  # sent before the peer knew
-        if codec is None or self._stage != "started":
+        if codec is None or self._decoder is None or self._stage != "started":
             self._counters.refused_packets += 1
             return
-        n_samples = len(payload) // codec.sample_size_bytes
+        try:
+            pcm = self._decoder.decode(payload)
+        except ValueError as error:
+            self._refuse(str(error))
+            return
+        n_samples = len(pcm) // _WIDTH
         if n_samples > MAX_PAYLOAD * codec.sample_rate:
             self._refuse("payload is longer than 30 s")
             return
-        pcm = codec.decode(payload)
         if self._to_leg is not None:
             pcm = self._to_leg.convert(pcm)
         if codec.encoding != self._audio.codec.encoding:
-            pcm = self._audio.codec.pass_through(pcm)
+            pcm = self._audio.carry(pcm)
         if not self._audio.player.play(pcm, now):
             self._counters.refused_packets += 1
             return
         self._counters.packets_received += 1
         self._counters.short_packets += n_samples < codec.packet_samples
-        self._counters.odd_payloads += len(payload) % codec.sample_size_bytes
+        self._counters.odd_payloads += codec.n_odd_bytes(payload)
         self._counters.arrivals.append(now)
 
     def _refuse(self, problem: str) -> None:

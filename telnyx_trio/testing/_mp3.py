@@ -24,7 +24,7 @@ def decode_mp3(content: bytes) -> tuple[NDArray[np.int16], int]:
         ValueError: it cannot be decoded, or PyAV is not installed.
     """
     if not has_mp3():
-        raise ValueError("the simulator needs PyAV to play MP3: pip install av")
+        raise ValueError("the simulator needs PyAV for MP3: pip install 'telnyx-trio[codecs]'")
     import av
 
     try:

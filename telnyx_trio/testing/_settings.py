@@ -22,8 +22,9 @@ class CarrierSettings:
         webhook_url: where the ready-made application wants its webhooks when the carrier opens;
             None for nowhere. ``Carrier.webhook_url`` changes it afterwards.
         leg_encoding: codec of the legs, as the phone network has it: PCMU in North America, PCMA
-            nearly everywhere else, L16 for a leg that Telnyx already decoded.
-        leg_sample_rate: of an L16 leg, 8000 or 16000 Hz; G.711 has 8000.
+            nearly everywhere else, G722 or OPUS for a wide-band leg (with the extra [codecs]), L16
+            for one that Telnyx already decoded.
+        leg_sample_rate: of an L16 leg, 8000 or 16000 Hz; the other codecs have their own.
         byteorder: of L16 payloads on the media socket, both ways.
         rest_latency: seconds from a request to its reply; it takes effect in the middle.
         webhook_before_reply: let the webhooks of a command arrive before the reply to it.

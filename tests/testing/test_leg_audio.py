@@ -31,7 +31,7 @@ def test_speech_passes_through_the_codec_of_the_leg() -> None:
     audio = LegAudio(codec)
     audio.start(0.0)
     audio.say(CLIP, 8000, 0.0)
-    carried = codec.pass_through(CLIP.tobytes())
+    carried = codec.open_coder().pass_through(CLIP.tobytes())
     assert carried != CLIP.tobytes()
     assert audio.recording(0.05)[0].tobytes() == carried
 

@@ -221,7 +221,8 @@ async def test_both_tracks_have_counters_of_their_own(autojump_clock: MockClock)
     [
         ({}, ("PCMA", 8000), 160),
         ({"stream_codec": "default"}, ("PCMA", 8000), 160),
-        ({"stream_codec": "G722"}, ("PCMA", 8000), 160),
+        ({"stream_codec": "AMR-WB"}, ("PCMA", 8000), 160),
+        ({"stream_codec": "G722"}, ("G722", 8000), 160),
         ({"stream_codec": "PCMU"}, ("PCMU", 8000), 160),
         ({"stream_codec": "L16"}, ("L16", 8000), 320),
     ],

@@ -57,7 +57,7 @@ async def test_dial_reply_has_the_shape_of_a_call(autojump_clock: MockClock) -> 
         ({"stream_bidirectional_sampling_rate": 11025}, "10032"),
         ({"stream_bidirectional_target_legs": "me"}, "10032"),
         ({"stream_url": "https://example.com"}, "10003"),
-        ({"stream_url": "wss://h", **RTP, "stream_bidirectional_codec": "OPUS"}, "10032"),
+        ({"stream_url": "wss://h", **RTP, "stream_bidirectional_codec": "AMR-WB"}, "10032"),
         ({"stream_url": "wss://h", "stream_auth_token": "x" * 4001}, "10033"),
         ({"client_state": "not base64!"}, "90017"),
         ({"timeout_secs": 1}, "90028"),
