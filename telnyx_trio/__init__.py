@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from ._errors import CallRejected as CallRejected
     from ._errors import CodecNotInstalled as CodecNotInstalled
     from ._errors import ConfigurationError as ConfigurationError
+    from ._errors import InvalidMp3 as InvalidMp3
     from ._errors import InvalidSignature as InvalidSignature
     from ._errors import InvalidToken as InvalidToken
     from ._errors import InvalidWav as InvalidWav
@@ -151,6 +152,7 @@ _ROOMS = {
         "CallRejected",
         "CodecNotInstalled",
         "ConfigurationError",
+        "InvalidMp3",
         "InvalidSignature",
         "InvalidToken",
         "InvalidWav",

@@ -7,6 +7,7 @@
     ├── UnsupportedEncoding              a codec that we do not speak (also a ValueError)
     │   └── CodecNotInstalled            one that we speak with the extra [codecs] installed
     ├── InvalidWav                       no WAV of 16-bit PCM (also a ValueError)
+    ├── InvalidMp3                       no MP3 file (also a ValueError)
     ├── ProtocolError
     │   ├── LocalProtocolError           you asked for something the protocol does not allow now
     │   └── RemoteProtocolError          they sent something the protocol does not allow
@@ -101,6 +102,10 @@ class CodecNotInstalled(UnsupportedEncoding):
 
 class InvalidWav(TelnyxError, ValueError):
     """A WAV that cannot be read: no WAV at all, cut short, or coded otherwise than 16-bit PCM."""
+
+
+class InvalidMp3(TelnyxError, ValueError):
+    """What was to be sent as an MP3 file is none."""
 
 
 class ProtocolError(TelnyxError):

@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from ._cleanup import Callback, CleanupCallbacks
+from ._errors import LocalProtocolError
 from ._events import StreamEvent
 from ._instant import Instant
 from ._lone_error import unwrap_lone_error
+from ._mp3_sender import Mp3Sender
 from ._outbox import Outbox
 from ._playout import DEFAULT_LEAD, Playout
 from ._receiver import MAX_EVENTS as MAX_EVENTS
@@ -33,7 +35,14 @@ from ._sender import Sender
 from ._stream_values import MediaStreamStatistics as MediaStreamStatistics
 from ._stream_values import StreamEnd as StreamEnd
 from ._stream_values import take_statistics
-from ._types import ByteOrder, TelnyxMediaFormat, Track, TrackSelection, WireByteOrder
+from ._types import (
+    ByteOrder,
+    SendMode,
+    TelnyxMediaFormat,
+    Track,
+    TrackSelection,
+    WireByteOrder,
+)
 from ._watchdog import SILENCE_TIMEOUT, START_TIMEOUT, watch_silence, watch_start
 from ._websocket import CLOSE_TIMEOUT, WebSocket, as_websocket
 from .audio import PcmData
@@ -70,6 +79,8 @@ class MediaStream:
         media_format: format to expect from Telnyx until ``start`` names it.
         send_format: format that Telnyx was asked to take, by ``stream_bidirectional_codec`` and
             ``stream_bidirectional_sampling_rate``. Its default is Telnyx's own: PCMU at 8000 Hz.
+        send_mode: "mp3" when Telnyx was asked for ``stream_bidirectional_mode: mp3``: then
+            ``send_mp3`` takes the place of ``send_audio``.
         byteorder: order of L16 bytes on the wire, or "auto": found out from the first 200 ms of
             voice, sending as receiving when both are L16, else little-endian.
         lead: seconds that sent audio may run ahead of real time.
@@ -96,7 +107,7 @@ class MediaStream:
         CodecNotInstalled: it names one that needs the extra [codecs].
         LocalProtocolError: ``send_format`` is not mono, its rate has no whole packets of 20 ms, or
             OPUS has no such rate.
-        ValueError: ``track``, ``byteorder`` or ``lead`` is none of what they may be.
+        ValueError: ``track``, ``send_mode``, ``byteorder`` or ``lead`` is none of what they may be.
         TypeError: ``websocket`` is nothing of the above.
     """
 
@@ -107,6 +118,7 @@ class MediaStream:
         track: TrackSelection = "inbound",
         media_format: TelnyxMediaFormat | None = None,
         send_format: TelnyxMediaFormat | None = None,
+        send_mode: SendMode = "rtp",
         byteorder: WireByteOrder = "auto",
         lead: float = DEFAULT_LEAD,
         start_timeout: float = START_TIMEOUT,
@@ -117,6 +129,8 @@ class MediaStream:
             raise ValueError(f'track must be "inbound", "outbound" or "both", not {track!r}')
         if byteorder not in ("auto", "big", "little"):
             raise ValueError(f'byteorder must be "auto", "big" or "little", not {byteorder!r}')
+        if send_mode not in ("rtp", "mp3"):
+            raise ValueError(f'send_mode must be "rtp" or "mp3", not {send_mode!r}')
         self.websocket = websocket
         self.track: TrackSelection = track
         self.stream_id: str | None = None
@@ -150,6 +164,9 @@ class MediaStream:
         self._start_callbacks: list[Callback] = []
         self._cleanup_callbacks = CleanupCallbacks()
         self._sender = Sender(self._outbox, self._check_open)
+        self._mp3_sender = (
+            Mp3Sender(self._playout, self._check_open) if send_mode == "mp3" else None
+        )
 
     def __repr__(self) -> str:
         return (
@@ -182,7 +199,8 @@ class MediaStream:
 
     def statistics(self) -> MediaStreamStatistics:
         """Return the counters as they stand."""
-        return take_statistics(self._receiver, self._outbox, self._playout)
+        files_sent = self._mp3_sender.files_sent if self._mp3_sender is not None else 0
+        return take_statistics(self._receiver, self._outbox, self._playout, files_sent)
 
     # The life of the stream.
 
@@ -265,7 +283,7 @@ class MediaStream:
         self._receiver.end()
         self._outbox.close()
         self._started_or_ended.set()
-        self._sender.wake_givers()
+        (self._mp3_sender or self._sender).wake_givers()
         cancelled = trio.current_effective_deadline() <= trio.current_time()
         close_timeout = _FORCED_CLOSE_TIMEOUT if cancelled else CLOSE_TIMEOUT
         try:
@@ -321,10 +339,38 @@ class MediaStream:
         Raises:
             trio.BrokenResourceError: the stream has ended.
             trio.ClosedResourceError: you closed it.
+            LocalProtocolError: the stream is in mp3 mode.
         Blocks: while 2 s or more of earlier audio wait. A ``clear`` meanwhile drops ``pcm`` too,
         as it was given before.  Cancelled: nothing of ``pcm`` was queued.
         """
+        if self._mp3_sender is not None:
+            raise LocalProtocolError(
+                'this stream sends whole MP3 files: use send_mp3, or send_mode="rtp"'
+            )
         await self._sender.send_audio(pcm)
+
+    async def send_mp3(self, content: bytes) -> None:
+        """Queue a whole MP3 file to be played to the caller, behind those sent before.
+
+        Files leave one in 1.1 s at most, as Telnyx takes one a second; each is played when those
+        before it are over. Files given before ``start`` wait for it.
+
+        Args:
+            content: the file.
+
+        Raises:
+            InvalidMp3: it is none.
+            LocalProtocolError: the stream is not in mp3 mode.
+            trio.BrokenResourceError: the stream has ended.
+            trio.ClosedResourceError: you closed it.
+        Blocks: while 16 files and marks wait. A ``clear`` meanwhile drops this one too.
+        Cancelled: it was not queued.
+        """
+        if self._mp3_sender is None:
+            raise LocalProtocolError(
+                'this stream sends audio in real time: use send_audio, or send_mode="mp3"'
+            )
+        await self._mp3_sender.send_mp3(content)
 
     async def send_mark(self, name: str) -> None:
         """Queue a mark behind the audio queued so far; it comes back as a ``MarkReturned`` event.
@@ -337,7 +383,7 @@ class MediaStream:
             trio.ClosedResourceError: you closed it.
         Blocks: while 1000 marks wait to be sent.  Cancelled: the mark was not queued.
         """
-        await self._sender.send_mark(name)
+        await (self._mp3_sender or self._sender).send_mark(name)
 
     async def clear(self) -> None:
         """Stop playback: drop all audio that waits here, and have Telnyx drop what it has.
@@ -349,10 +395,12 @@ class MediaStream:
             trio.ClosedResourceError: you closed it.
         Cancelled: it takes effect all the same.
         """
-        await self._sender.clear()
+        await (self._mp3_sender or self._sender).clear()
 
     async def _send_loop(self) -> None:
         await self._started.wait()
+        if self._mp3_sender is not None:
+            await self._mp3_sender.run(self._send)
         if (
             self._byteorder == "auto"
             and self.media_format.encoding == self.send_format.encoding == "L16"

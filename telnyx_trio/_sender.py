@@ -57,8 +57,7 @@ class Sender:
         """Queue a mark; see ``MediaStream.send_mark``."""
         await trio.lowlevel.checkpoint()
         self._check_open()
-        if not name or not _is_utf8(name):
-            raise LocalProtocolError("a mark needs a name that can be written as UTF-8")
+        check_mark_name(name)
         while self._outbox.marks_queued >= MAX_MARKS:
             await self._room.park()
             self._check_open()
@@ -121,5 +120,11 @@ def _copy(pcm: PcmData) -> PcmData:
     )
 
 
-def _is_utf8(text: str) -> bool:
-    return text == text.encode("utf-8", "replace").decode()
+def check_mark_name(name: str) -> None:
+    """Refuse a name that no message can carry.
+
+    Raises:
+        LocalProtocolError: it is empty, or cannot be written as UTF-8.
+    """
+    if not name or name != name.encode("utf-8", "replace").decode():
+        raise LocalProtocolError("a mark needs a name that can be written as UTF-8")

@@ -31,6 +31,7 @@ class MediaStreamStatistics:
         messages_received: WebSocket messages, of whatever kind.
         packets_received: media messages of the tracks asked for, duplicates and late ones excluded.
         packets_sent: media messages sent, each of 20 ms.
+        files_sent: MP3 files sent, in mp3 mode.
         late: media messages that came after their place had been given up.
         duplicates: media messages that came again.
         missing: media messages that never came in time.
@@ -50,6 +51,7 @@ class MediaStreamStatistics:
     messages_received: int
     packets_received: int
     packets_sent: int
+    files_sent: int
     late: int
     duplicates: int
     missing: int
@@ -66,7 +68,9 @@ class MediaStreamStatistics:
     send_byteorder: ByteOrder | None
 
 
-def take_statistics(receiver: Receiver, outbox: Outbox, playout: Playout) -> MediaStreamStatistics:
+def take_statistics(
+    receiver: Receiver, outbox: Outbox, playout: Playout, files_sent: int
+) -> MediaStreamStatistics:
     """Read the counters of a stream's parts as they stand."""
     counters = receiver.connection.counters
     tracks = [track.statistics() for track in receiver.audio_tracks.values()]
@@ -74,6 +78,7 @@ def take_statistics(receiver: Receiver, outbox: Outbox, playout: Playout) -> Med
         messages_received=receiver.messages,
         packets_received=receiver.packets,
         packets_sent=outbox.packets_sent,
+        files_sent=files_sent,
         late=counters.late,
         duplicates=counters.duplicates,
         missing=counters.missing,

@@ -17,6 +17,9 @@ Track: TypeAlias = Literal["inbound", "outbound"]
 
 TrackSelection: TypeAlias = Literal["inbound", "outbound", "both"]
 
+SendMode: TypeAlias = Literal["rtp", "mp3"]
+"""What a call sends all its life: audio in real time, or whole MP3 files."""
+
 ByteOrder: TypeAlias = Literal["big", "little"]
 
 WireByteOrder: TypeAlias = Literal["auto", "big", "little"]

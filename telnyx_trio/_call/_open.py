@@ -57,6 +57,7 @@ _POLICY_VIOLATION: Final = 1008
 _STREAM_OPTIONS: Final = (
     "track",
     "send_format",
+    "send_mode",
     "byteorder",
     "lead",
     "start_timeout",

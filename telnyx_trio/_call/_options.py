@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, TypedDict
 
-from .._types import TelnyxMediaFormat, TrackSelection, WireByteOrder
+from .._types import SendMode, TelnyxMediaFormat, TrackSelection, WireByteOrder
 
 MAX_DURATION: Final = 14_400.0
 """Seconds; the longest that Telnyx lets a call last (``time_limit_secs`` of dial)."""
@@ -19,6 +19,7 @@ class CallOptions(TypedDict, total=False):
     Attributes:
         track: media track to receive: "inbound" (default), "outbound" or "both".
         send_format: what Telnyx was asked to take from us; PCMU at 8000 Hz by default.
+        send_mode: "rtp" (default), or "mp3" when Telnyx was asked for it.
         byteorder: of L16 on the wire: "auto" (default), "little" or "big".
         lead: seconds that sent audio runs ahead of real time, 0.4 by default.
         start_timeout: seconds until ``start`` must have come, 10 by default.
@@ -31,6 +32,7 @@ class CallOptions(TypedDict, total=False):
 
     track: TrackSelection
     send_format: TelnyxMediaFormat
+    send_mode: SendMode
     byteorder: WireByteOrder
     lead: float
     start_timeout: float

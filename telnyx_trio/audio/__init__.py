@@ -18,6 +18,7 @@ from ._convert import pcma_to_pcm as pcma_to_pcm
 from ._convert import pcmu_to_pcm as pcmu_to_pcm
 from ._convert import telnyx_payload_to_pcm as telnyx_payload_to_pcm
 from ._l16 import ByteOrderDetector as ByteOrderDetector
+from ._mp3 import require_mp3 as require_mp3
 from ._packetize import PacketEncoder as PacketEncoder
 from ._pcm import PcmData as PcmData
 from ._resample import Resampler as Resampler

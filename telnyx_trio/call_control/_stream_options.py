@@ -85,8 +85,8 @@ class StreamOptions:
         stream_track: which direction Telnyx sends us.
         stream_codec: of the audio from Telnyx; None leaves the leg's own. Telnyx may fall back to
             the leg's codec: what ``start`` says is what counts.
-        bidirectional_mode: Telnyx's default is "mp3", with which nothing can be sent in real time.
-        bidirectional_codec: of the audio to Telnyx.
+        bidirectional_mode: Telnyx's default is "mp3": whole files, and nothing in real time.
+        bidirectional_codec: of the audio to Telnyx, in "rtp" mode; so is its rate.
         bidirectional_sampling_rate: of the audio to Telnyx, in Hz; None is 16000 for L16, OPUS and
             AMR-WB, and 8000 for the rest. Of G722 it is the RTP clock: the audio has 16000. It is
             always said to Telnyx where the command can say it.
@@ -173,12 +173,13 @@ class StreamOptions:
             "stream_url": self.stream_url,
             "stream_track": self.stream_track,
             "stream_bidirectional_mode": self.bidirectional_mode,
-            "stream_bidirectional_codec": self.bidirectional_codec,
             "stream_bidirectional_target_legs": self.target_legs,
         }
+        if self.bidirectional_mode == "rtp":
+            fields["stream_bidirectional_codec"] = self.bidirectional_codec
         if self.stream_codec is not None:
             fields["stream_codec"] = self.stream_codec
-        if _SAMPLING_RATE in STREAM_FIELDS[command]:
+        if self.bidirectional_mode == "rtp" and _SAMPLING_RATE in STREAM_FIELDS[command]:
             fields[_SAMPLING_RATE] = self.send_format.sample_rate
         if self.auth_token is not None:
             fields["stream_auth_token"] = self.auth_token
@@ -194,9 +195,14 @@ class StreamOptions:
         beyond: list[str] = []
         # Without the field Telnyx takes 8000 Hz, which is what we want unless another rate is asked
         # for. For L16, where 8 and 16 kHz are both common, that default is not relied on.
-        if _SAMPLING_RATE not in has and (
-            self.send_format.sample_rate != TELNYX_DEFAULT_SAMPLE_RATE
-            or self.bidirectional_codec == "L16"
+        is_rtp = self.bidirectional_mode == "rtp"
+        if (
+            is_rtp
+            and _SAMPLING_RATE not in has
+            and (
+                self.send_format.sample_rate != TELNYX_DEFAULT_SAMPLE_RATE
+                or self.bidirectional_codec == "L16"
+            )
         ):
             beyond.append("bidirectional_sampling_rate")
         if "stream_auth_token" not in has and self.auth_token is not None:

@@ -15,6 +15,7 @@ from .._types import (
     MEDIA_PATH,
     Encoding,
     ReceivedEncoding,
+    SendMode,
     TelnyxMediaFormat,
     TrackSelection,
     WireByteOrder,
@@ -45,6 +46,7 @@ _VARIABLES: Final = {
 
 _CHOICES: Final = {
     "media_auth": ("path", "header"),
+    "send_mode": get_args(SendMode),
     "send_encoding": get_args(Encoding),
     "receive_encoding": (None, *get_args(ReceivedEncoding)),
 }
@@ -83,6 +85,8 @@ class ServerConfig:
         connection_id: id of the Call Control application that ``dial`` uses.
         phone_number: E.164 number that ``dial`` calls from unless told otherwise.
         host, port: where to listen; port 0 takes a free one.
+        send_mode: "rtp": audio in real time, ``call.send``; or "mp3": whole MP3 files,
+            ``call.send_mp3``, for which Telnyx needs no codec. It holds for all of a call.
         send_encoding: codec of what we send: "PCMU", "PCMA", "L16", "G722" or "OPUS".
         send_sample_rate: in Hz; None is the codec's own: 8000, for L16 and OPUS 16000.
         receive_encoding: codec that Telnyx is asked to send us, "AMR-WB" too; None is that of the
@@ -93,8 +97,8 @@ class ServerConfig:
         max_calls: calls at a time; further callers hear busy.
         media_timeout: seconds that an answered call may stay without a media socket.
         drain_timeout: seconds that a graceful stop waits for running calls.
-        call: how each call is run, see ``CallOptions``; ``send_format`` is not among it here, as it
-            follows from ``send_encoding``.
+        call: how each call is run, see ``CallOptions``; ``send_format`` and ``send_mode`` are not
+            among it here, as the settings above say them.
     """
 
     api_key: str = field(repr=False)
@@ -105,6 +109,7 @@ class ServerConfig:
     phone_number: str | None = None
     host: str = "127.0.0.1"
     port: int = 8000
+    send_mode: SendMode = "rtp"
     send_encoding: Encoding = "PCMU"
     send_sample_rate: SamplingRate | None = None
     receive_encoding: StreamCodec | None = None
@@ -179,6 +184,7 @@ class ServerConfig:
             stream_url=f"{media_url}/{token}" if in_path else media_url,
             stream_track=_STREAM_TRACKS[self.call.get("track", "inbound")],
             stream_codec=self.receive_encoding,
+            bidirectional_mode=self.send_mode,
             bidirectional_codec=self.send_encoding,
             bidirectional_sampling_rate=self.send_sample_rate,
             auth_token=None if in_path or not token else token,
@@ -233,7 +239,7 @@ def _problems_of_codecs(values: Mapping[str, Any]) -> list[str]:
 
 
 def _problems_of_call(call: Mapping[str, Any]) -> list[str]:
-    known = CallOptions.__annotations__.keys() - {"send_format"}
+    known = CallOptions.__annotations__.keys() - {"send_format", "send_mode"}
     problems = [
         f"call has no option {name!r}; it has {', '.join(sorted(known))}"
         for name in call

@@ -311,7 +311,11 @@ class CallServer:
 
     def open_call(self, leg: Leg, websocket: WebSocket) -> AbstractAsyncContextManager[Call]:
         """Open the call of a leg over its media socket: ``open_call`` with all that is known."""
-        options: CallOptions = {**self.config.call, "send_format": self.config.send_format}
+        options: CallOptions = {
+            **self.config.call,
+            "send_format": self.config.send_format,
+            "send_mode": self.config.send_mode,
+        }
         return open_call(
             websocket,
             info=leg.info,

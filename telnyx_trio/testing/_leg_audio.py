@@ -99,7 +99,7 @@ class LegAudio:
             sample_rate: of the samples, in Hz.
             now: in seconds.
         """
-        pcm = self._carried(samples, sample_rate)
+        pcm = self.carry_clip(samples, sample_rate)
         if self._started_at is None:
             self._unspoken.append(pcm)
         else:
@@ -109,6 +109,11 @@ class LegAudio:
         """Return what the leg leaves of the sound of a media socket, native int16 PCM."""
         return self._socket_line.pass_through(pcm)
 
+    def carry_clip(self, samples: Samples, sample_rate: int) -> bytes:
+        """Return what the leg leaves of a whole sound, as native int16 PCM at its rate."""
+        clip = resample_clip(samples, sample_rate, self.sample_rate)
+        return self.codec.open_coder().carry_clip(clip.tobytes())
+
     def play(self, samples: Samples, sample_rate: int, now: float) -> Clip:
         """Play a sound of the carrier's to the caller, from now on.
 
@@ -117,7 +122,7 @@ class LegAudio:
             sample_rate: of the samples, in Hz.
             now: in seconds, not before the media have started.
         """
-        clip = Clip(self.position(now), self._carried(samples, sample_rate))
+        clip = Clip(self.position(now), self.carry_clip(samples, sample_rate))
         self._clips.append(clip)
         return clip
 
@@ -177,10 +182,6 @@ class LegAudio:
         What is queued but not played yet is left out.
         """
         return self.sides(0, self.position(now))
-
-    def _carried(self, samples: Samples, sample_rate: int) -> bytes:
-        clip = resample_clip(samples, sample_rate, self.sample_rate)
-        return self.codec.open_coder().carry_clip(clip.tobytes())
 
 
 class _Line:

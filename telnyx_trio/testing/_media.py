@@ -21,6 +21,7 @@ from .._websocket import WebSocket
 from ._codecs import Resampler
 from ._leg_audio import LegAudio
 from ._media_messages import ERROR_TITLES, MediaMessages, connected
+from ._mp3 import decode_mp3
 from ._stream_values import LegCounters, StreamRequest
 from ._transports import Headers, Link, MediaRefused
 
@@ -35,6 +36,9 @@ STOP_TIMEOUT: Final = 1.0
 
 MAX_OUTBOX_MESSAGES: Final = 1000
 """Messages that wait for a peer that does not read; more are dropped and counted."""
+
+MP3_INTERVAL: Final = 1.0
+"""Seconds between two MP3 files; more are answered with error 100005 (the same page)."""
 
 _WIDTH: Final = 2  # bytes of an int16 sample
 
@@ -94,6 +98,7 @@ class LegStream:
         self._nap = trio.CancelScope()
         self._outbox: deque[Message] = deque()
         self._messages = MediaMessages(stream_id, request.tracks)
+        self._next_file_at = -math.inf
         self._packet = 0  # packets sent of each track
         self._started_at = 0.0
         self._origin = 0  # position on the leg's sample clock where this stream starts
@@ -328,8 +333,11 @@ class LegStream:
             return
         if self._stage == "stopped":
             return  # sent before the peer knew
-        if codec is None or self._decoder is None or self._stage != "started":
+        if self._stage != "started":
             self._counters.refused_packets += 1
+            return
+        if codec is None or self._decoder is None:
+            self._take_file(payload, now)
             return
         try:
             pcm = self._decoder.decode(payload)
@@ -351,6 +359,27 @@ class LegStream:
         self._counters.short_packets += n_samples < codec.packet_samples
         self._counters.odd_payloads += codec.n_odd_bytes(payload)
         self._counters.arrivals.append(now)
+
+    def _take_file(self, content: bytes, now: float) -> None:
+        """Play an MP3 file behind what is queued.
+
+        What is none is ignored (Telnyx's page says "rejected or ignored"), and noted in the diary.
+        """
+        try:
+            samples, sample_rate = decode_mp3(content)
+        except ValueError as error:
+            self._counters.refused_packets += 1
+            self._owner.note("mp3", f"not played: {error}")
+            return
+        if now < self._next_file_at:
+            self._counters.refused_packets += 1
+            self.send_error(100005, "more than one MP3 file a second")
+            return
+        self._next_file_at = now + MP3_INTERVAL
+        if not self._audio.player.play(self._audio.carry_clip(samples, sample_rate), now):
+            self._counters.refused_packets += 1
+            return
+        self._counters.files_received += 1
 
     def _refuse(self, problem: str) -> None:
         self._counters.refused_packets += 1

@@ -18,7 +18,7 @@ class StreamRequest:
         tracks: sent to the server, in this order.
         receive_codec: of what the server receives.
         send_codec: of what the server sends; None without ``stream_bidirectional_mode: rtp``, and
-            then the caller hears nothing.
+            then whole MP3 files are played, and nothing else.
         auth_token: for the handshake header and the ``connected`` message.
         custom_parameters: for ``start``.
         before_answer: open the socket while the call still rings.
@@ -43,7 +43,8 @@ class LegCounters:
         packets_received: ``media`` messages played to the caller.
         short_packets: of those, shorter than 20 ms.
         odd_payloads: of those, L16 with half a sample at the end, which was dropped.
-        refused_packets: not played: no rtp mode, no base64, too long, too early, queue full.
+        files_received: MP3 files played to the caller.
+        refused_packets: not played: no MP3 in mp3 mode, no base64, too long, too early, queue full.
         marks_received: taken from the server.
         marks_returned: sent back, played or cleared.
         clears: ``clear`` messages taken.
@@ -57,6 +58,7 @@ class LegCounters:
     packets_received: int = 0
     short_packets: int = 0
     odd_payloads: int = 0
+    files_received: int = 0
     refused_packets: int = 0
     marks_received: int = 0
     marks_returned: int = 0

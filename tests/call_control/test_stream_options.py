@@ -114,6 +114,7 @@ def test_choices_are_those_of_the_official_sdk(ours: str, theirs: object) -> Non
         ({"custom_parameters": {"room": "blue"}}, "custom_parameters"),
         ({"bidirectional_sampling_rate": 16000}, "bidirectional_sampling_rate"),
         ({"bidirectional_codec": "L16"}, "bidirectional_sampling_rate"),
+        ({"bidirectional_codec": "OPUS"}, "bidirectional_sampling_rate"),
         (
             {"bidirectional_codec": "L16", "bidirectional_sampling_rate": 8000},
             "bidirectional_sampling_rate",
@@ -137,6 +138,16 @@ def test_answer_can_ask_for_narrow_codecs(codec: str) -> None:
     assert options.fields_for("answer")["stream_bidirectional_codec"] == codec
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_mp3_mode_names_no_codec(command: StreamingCommand) -> None:
+    """Codec and rate are of real-time audio; so no command is short of a field for them."""
+    options = StreamOptions(stream_url=URL, bidirectional_mode="mp3", bidirectional_codec="L16")
+    fields = options.fields_for(command)
+    assert fields["stream_bidirectional_mode"] == "mp3"
+    assert "stream_bidirectional_codec" not in fields
+    assert "stream_bidirectional_sampling_rate" not in fields
+
+
 def test_dial_can_ask_for_all_but_custom_parameters() -> None:
     """Dial has fields for rate and token, and none for custom parameters."""
     options = StreamOptions(stream_url=URL, bidirectional_codec="L16", auth_token="TOKEN")
@@ -157,6 +168,9 @@ def test_dial_can_ask_for_all_but_custom_parameters() -> None:
         ("PCMA", None, TelnyxMediaFormat("PCMA", 8000)),
         ("L16", None, TelnyxMediaFormat("L16", 16000)),
         ("L16", 8000, TelnyxMediaFormat("L16", 8000)),
+        ("G722", None, TelnyxMediaFormat("G722", 8000)),
+        ("OPUS", None, TelnyxMediaFormat("OPUS", 16000)),
+        ("OPUS", 48000, TelnyxMediaFormat("OPUS", 48000)),
     ],
 )
 def test_send_format(codec: str, rate: int | None, expected: TelnyxMediaFormat) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import base64
+import sys
+from typing import Any
 
 import pytest
 
@@ -65,6 +67,8 @@ def test_missing_settings_are_named_together() -> None:
         ({"send_encoding": "G722", "send_sample_rate": 16000}, "of G722 it may be 8000"),
         ({"send_encoding": "OPUS", "send_sample_rate": 22050}, "of OPUS it may be 8000, 16000"),
         ({"send_sample_rate": 24000}, "send_sample_rate"),
+        ({"send_mode": "wav"}, "send_mode is 'wav'; it may be rtp, mp3"),
+        ({"call": {"send_mode": "mp3"}}, "no option 'send_mode'"),
         ({"call": {"trak": "both"}}, "no option 'trak'"),
         ({"call": {"send_format": TelnyxMediaFormat("PCMA")}}, "no option 'send_format'"),
         ({"call": {"track": "bth"}}, "track of call"),
@@ -143,3 +147,21 @@ def test_send_format_is_what_is_asked_for() -> None:
     assert config.send_format == TelnyxMediaFormat("L16", 16000)
     config = ServerConfig(api_key="K", public_key=PUBLIC_KEY, send_encoding="PCMA")
     assert config.send_format == TelnyxMediaFormat("PCMA", 8000)
+    config = ServerConfig(api_key="K", public_key=PUBLIC_KEY, send_encoding="OPUS")
+    assert config.send_format == TelnyxMediaFormat("OPUS", 16000)
+    config = ServerConfig(api_key="K", public_key=PUBLIC_KEY, send_encoding="G722")
+    assert config.send_format == TelnyxMediaFormat("G722", 8000)
+    assert config.send_format.audio_sample_rate == 16000
+
+
+def test_codecs_that_are_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are named before any call, each once; the others need nothing."""
+    monkeypatch.setitem(sys.modules, "av", None)
+    keys: dict[str, Any] = {"api_key": "KEY0", "public_key": PUBLIC_KEY}
+    ServerConfig(**keys, send_encoding="L16", receive_encoding="PCMA")
+    with pytest.raises(ConfigurationError) as caught:
+        ServerConfig(**keys, send_encoding="OPUS", receive_encoding="AMR-WB")
+    assert caught.value.problems == (
+        "AMR-WB needs the extra [codecs]: pip install 'telnyx-trio[codecs]'",
+        "OPUS needs the extra [codecs]: pip install 'telnyx-trio[codecs]'",
+    )

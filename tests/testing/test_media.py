@@ -13,6 +13,7 @@ from testing.echo_server import RTP, EchoServer, media, open_pair
 from trio.testing import MockClock
 
 from telnyx_trio.testing import Carrier, CarrierSettings, Leg, Phone
+from telnyx_trio.testing._mp3 import encode_mp3
 
 SILENCE_20_MS = base64.b64encode(b"\xff" * 160).decode()
 LOUD_20_MS = base64.b64encode(b"\x10" * 160).decode()
@@ -119,6 +120,17 @@ async def test_without_rtp_mode_the_caller_hears_nothing(autojump_clock: MockClo
         await leg.wait_ended()
     assert not leg.recording()[0][1].any()
     assert leg.counters.refused_packets == 1
+
+
+async def test_one_mp3_file_a_second(autojump_clock: MockClock) -> None:
+    """A file is played; one that follows within the second is answered with 100005."""
+    file = encode_mp3(np.full((1, 1600), 1000, np.int16), 16000)
+    text = media(base64.b64encode(file).decode())
+    async with open_call({}, text, text, phone=Phone(hang_up_at=0.5)) as (_, server, leg):
+        await leg.wait_ended()
+    assert [message["payload"]["code"] for message in of(server, "error")] == [100005]
+    assert (leg.counters.files_received, leg.counters.refused_packets) == (1, 1)
+    assert leg.recording()[0][1].any()
 
 
 @pytest.mark.parametrize(
