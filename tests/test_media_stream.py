@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 from base64 import b64decode
@@ -860,6 +861,26 @@ async def test_malformed_and_refused_messages_are_survived() -> None:
         assert statistics.packets_received == 1
         assert stream.media_format.encoding == "PCMU"
         assert stream.is_connected
+
+
+async def test_codecs_are_freed_with_the_stream() -> None:
+    """What libraries hold for a call goes with its stream, though that can still be asked."""
+
+    def codecs() -> int:
+        return sum(type(thing).__name__ == "AudioCodecContext" for thing in gc.get_objects())
+
+    gc.collect()
+    before = codecs()
+    stream, peer = new_stream(track="both", send_format=TelnyxMediaFormat("G722", 8000))
+    await peer.send(start_text("OPUS", 48000))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(stream.run)
+        await stream.send_audio(pcm_of(np.zeros(1600, np.int16)))
+        await let_run()
+        assert codecs() == before + 3
+        await peer.send(STOP)
+    assert codecs() == before
+    assert stream.statistics().packets_sent > 0
 
 
 async def test_agent_can_read_until_the_caller_hangs_up() -> None:

@@ -24,7 +24,7 @@ from telnyx_trio._events import DtmfReceived, MarkReturned, StreamErrorReceived,
 from telnyx_trio._playout import Playout
 from telnyx_trio._receiver import MAX_EVENTS, MAX_RECEIVE_BUFFER, AudioTrack, Receiver
 from telnyx_trio._types import ByteOrder, TelnyxMediaFormat, TrackSelection, WireByteOrder
-from telnyx_trio.audio import PcmData, pcm_to_l16, pcm_to_pcma
+from telnyx_trio.audio import PacketEncoder, PcmData, pcm_to_l16, pcm_to_pcma
 from telnyx_trio.protocol import Start, Stop
 
 SPEECH = Path(telnyx_trio.testing.__file__).parent / "speech" / "caller.wav"
@@ -68,6 +68,35 @@ def test_media_is_decoded_as_start_says() -> None:
     receiver.receive(media_text(pcm_to_pcma(pcm)), 0.0)
     (got,) = read(receiver.audio_track)
     assert got == pcm
+
+
+@pytest.mark.parametrize(
+    ("start", "rate"),
+    [
+        (start_text("G722", 8000), 16000),
+        (start_text("G722", 16000), 16000),
+        (start_text("OPUS", 48000, 2), 48000),
+        (start_text("OPUS", 16000), 48000),
+        (start_text("AMR-WB", 16000), 16000),
+    ],
+)
+def test_the_track_tells_the_rate_of_the_audio(start: str, rate: int) -> None:
+    """Not that of the RTP clock, and mono."""
+    receiver = make_receiver(start=start)
+    assert (receiver.audio_track.sample_rate, receiver.audio_track.channels) == (rate, 1)
+
+
+def test_a_packet_that_cannot_be_decoded_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+    """It makes no audio, is logged once a stream, and the next ones are decoded."""
+    receiver = make_receiver(start=start_text("OPUS", 48000))
+    silence = PacketEncoder(TelnyxMediaFormat("OPUS", 48000)).silence_payload()
+    for payload in (silence, b"\xff", silence, b"\xff", silence):
+        receiver.receive(media_text(payload), 1.0)
+    assert [pcm.n_samples for pcm in read(receiver.audio_track)] == [960] * 3
+    assert (receiver.packets, receiver.undecodable, receiver.last_media) == (5, 2, 1.0)
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        "media stream: media message: 1 bytes are no OPUS"
+    ]
 
 
 def test_start_and_stop_are_returned() -> None:
