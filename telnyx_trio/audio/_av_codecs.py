@@ -24,8 +24,8 @@ from ._amr_wb import AmrWbReader
 if TYPE_CHECKING:
     from av.audio.codeccontext import AudioCodecContext
 
-_LIBRARIES: Final = {"G722": "g722", "OPUS": "libopus", "AMR-WB": "libopencore_amrwb"}
-"""FFmpeg's names. Its own decoders of the last two read no comfort noise and conceal nothing."""
+_LIBRARIES: Final = {"G722": "g722", "OPUS": "libopus", "AMR-WB": "amrwb"}
+"""FFmpeg's names. Its own OPUS decoder conceals nothing; of AMR-WB newer wheels have no other."""
 
 AV_ENCODINGS: Final = tuple(_LIBRARIES)
 
@@ -46,6 +46,10 @@ microseconds a packet): "voip" at 32 kbit/s 2.7 dB and 240, at 64 kbit/s 1.1 dB 
 32 kbit/s 2.7 dB and 310, at 64 kbit/s 0.6 dB and 140. "voip" also cuts below 100 Hz. Neither bits
 for the repair of losses (a media socket loses nothing) nor pauses in silence (Telnyx plays what
 comes, so it must come) are asked for."""
+
+
+_FIRST_FRAME_WITHOUT_SPEECH: Final = 9
+"""Type of AMR-WB frames from which on they hold comfort noise, or nothing."""
 
 
 class StatefulDecoder(Protocol):
@@ -156,7 +160,7 @@ class _Decoder:
             raise RemoteProtocolError(
                 f"{len(payload)} bytes are no {self._encoding}", event="media"
             ) from error
-        parts = [frame.to_ndarray()[0] for frame in frames]
+        parts = [_to_int16(frame.to_ndarray()[0]) for frame in frames]
         if not parts:
             return np.empty(0, np.int16)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
@@ -189,7 +193,21 @@ class _AmrWbDecoder(_Decoder):
         self._reader = AmrWbReader()
 
     def decode(self, payload: bytes) -> NDArray[np.int16]:
-        return np.concatenate([self._decode_packet(frame) for frame in self._reader.read(payload)])
+        frames = [
+            # FFmpeg decodes neither comfort noise nor other frames without speech. Marked as bad
+            # they make silence of their length.
+            frame if frame[0] >> 3 < _FIRST_FRAME_WITHOUT_SPEECH else bytes([frame[0] & 0x78])
+            for frame in self._reader.read(payload)
+        ]
+        return np.concatenate([self._decode_packet(frame) for frame in frames])
+
+
+def _to_int16(samples: NDArray[np.int16] | NDArray[np.float32]) -> NDArray[np.int16]:
+    """Convert what a decoder gives: int16, or float of full scale 1.0."""
+    if samples.dtype == np.int16:
+        return samples.astype(np.int16, copy=False)
+    scaled: NDArray[np.float32] = np.clip(np.rint(samples * 32768), -32768, 32767)
+    return scaled.astype(np.int16)
 
 
 def _open_context(

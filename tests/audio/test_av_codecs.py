@@ -92,6 +92,18 @@ def test_amr_wb_is_decoded(aligned: bool) -> None:
     assert snr_db(speech[:-95], decoded[95:]) > 9
 
 
+@pytest.mark.parametrize("header", [b"\x4c" + bytes(range(5)), b"\x74", b"\x7c"])
+def test_amr_wb_pauses_are_silence(header: bytes) -> None:
+    """Comfort noise, a lost frame and nothing are 20 ms each, and the speech goes on."""
+    decoder = open_decoder(AMR_WB)
+    frames = [b"\xf0" + frame.tobytes() for frame in load("amr_wb")]
+    decode(decoder, frames[:10])
+    for _ in range(10):
+        assert not decoder.decode(b"\xf0" + header).samples.any()
+    assert decoder.decode(b"\xf0" + header).n_samples == 320
+    assert rms(decode(decoder, frames[10:])) > 500
+
+
 # Rates, delays and what is left of a sound.
 
 
