@@ -181,7 +181,9 @@ def _record_request(
     *, channels: Any, format: Any, track: Any, max_length: int, play_beep: bool = False
 ) -> RecordRequest:
     if format == "mp3" and not has_mp3():
-        raise Refusal(422, "10032", "the simulator needs PyAV to record MP3: pip install av")
+        raise Refusal(
+            422, "10032", "the simulator needs PyAV for MP3: pip install 'telnyx-trio[codecs]'"
+        )
     return RecordRequest(
         channels=channels,
         format=format,
