@@ -81,6 +81,10 @@ if TYPE_CHECKING:
     from ._media_stream import MediaStreamStatistics as MediaStreamStatistics
     from ._media_stream import StreamEnd as StreamEnd
     from ._media_stream import TelnyxMediaStream as TelnyxMediaStream
+    from ._play_source import AudioSource as AudioSource
+    from ._play_source import RawAudio as RawAudio
+    from ._playback import Playback as Playback
+    from ._playback import PlaybackState as PlaybackState
     from ._registry import CallRegistry as CallRegistry
     from ._registry import TelnyxCall as TelnyxCall
     from ._registry import TelnyxCallRegistry as TelnyxCallRegistry
@@ -185,6 +189,8 @@ _ROOMS = {
         "StreamEnd",
         "TelnyxMediaStream",
     ),
+    "._play_source": ("AudioSource", "RawAudio"),
+    "._playback": ("Playback", "PlaybackState"),
     "._registry": ("CallRegistry", "TelnyxCall", "TelnyxCallRegistry"),
     "._types": ("TELNYX_DEFAULT_SAMPLE_RATE", "TELNYX_L16_SAMPLE_RATE", "TelnyxMediaFormat"),
     "._websocket": ("WebSocket", "open_client_websocket", "open_server_websocket"),

@@ -26,6 +26,8 @@ from ._instant import Instant
 from ._lone_error import unwrap_lone_error
 from ._mp3_sender import Mp3Sender
 from ._outbox import Outbox
+from ._play_source import AudioSource, load
+from ._playback import Playback
 from ._playout import DEFAULT_LEAD, Playout
 from ._receiver import MAX_EVENTS as MAX_EVENTS
 from ._receiver import AudioTrack as AudioTrack
@@ -49,7 +51,7 @@ from .audio import PcmData
 from .protocol import Command, Start, Stop, StreamState
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 BYTEORDER_PATIENCE: Final = 0.2
 """Seconds that the first L16 audio waits for a sign of the byte order, which the faint noise of a
@@ -145,7 +147,8 @@ class MediaStream:
         self._answered = answered
         self._playout = Playout(lead)
         self._outbox = Outbox(self.send_format, self._playout)
-        self._receiver = Receiver(track, self.media_format, byteorder, self._playout)
+        take_mark = self._outbox.mark_returned
+        self._receiver = Receiver(track, self.media_format, byteorder, take_mark)
         self.audio_track: Final[AudioTrack] = self._receiver.audio_track
         self.audio_tracks: Final[Mapping[Track, AudioTrack]] = self._receiver.audio_tracks
         self.events: Final[RingChannel[StreamEvent]] = self._receiver.events
@@ -283,7 +286,9 @@ class MediaStream:
         self._receiver.end()
         self._outbox.close()
         self._started_or_ended.set()
-        (self._mp3_sender or self._sender).wake_givers()
+        if self._mp3_sender is not None:
+            self._mp3_sender.wake_givers()
+        self._sender.end()
         cancelled = trio.current_effective_deadline() <= trio.current_time()
         close_timeout = _FORCED_CLOSE_TIMEOUT if cancelled else CLOSE_TIMEOUT
         try:
@@ -297,9 +302,12 @@ class MediaStream:
 
     def _check_open(self) -> None:
         if self._phase is _Phase.ENDED:
-            if self._close_requested:
-                raise trio.ClosedResourceError("the media stream is closed")
-            raise trio.BrokenResourceError("the media stream has ended")
+            raise self._end_error()
+
+    def _end_error(self) -> Exception:
+        if self._close_requested:
+            return trio.ClosedResourceError("the media stream is closed")
+        return trio.BrokenResourceError("the media stream has ended")
 
     # Callbacks, as the plugin has them.
 
@@ -396,6 +404,60 @@ class MediaStream:
         Cancelled: it takes effect all the same.
         """
         await (self._mp3_sender or self._sender).clear()
+
+    async def play(
+        self,
+        source: AudioSource,
+        nursery: trio.Nursery,
+        *,
+        make_error: Callable[[], Exception] | None = None,
+    ) -> Playback:
+        """Play audio to the caller, behind all that was sent and played before; see ``Call.play``.
+
+        Args:
+            source: what to play.
+            nursery: where the task lives that reads it; cancelled, the playback is interrupted.
+            make_error: makes what ``done`` raises when the stream ended before; unless given,
+                the errors of ``send_audio``.
+
+        Raises:
+            trio.BrokenResourceError: the stream has ended.
+            trio.ClosedResourceError: you closed it.
+            LocalProtocolError: the stream is in mp3 mode.
+            InvalidWav, OSError, TypeError: ``source`` cannot be played.
+        Cancelled: nothing is played.
+        """
+        self._check_plays()
+        source = await load(source)
+        playback = Playback(self._sender, make_error or self._end_error)
+        try:
+            nursery.start_soon(playback.run, source)
+        except BaseException:
+            playback.interrupt()
+            raise
+        return playback
+
+    async def drain(self) -> None:
+        """Wait until the caller has heard all that was sent and played so far.
+
+        What a ``clear`` or an interruption drops is not waited for.
+
+        Raises:
+            trio.BrokenResourceError: the stream ended before.
+            trio.ClosedResourceError: you closed it.
+            LocalProtocolError: the stream is in mp3 mode.
+        Blocks: for as long as it plays.  Cancelled: it plays on.
+        """
+        self._check_plays()
+        await trio.lowlevel.checkpoint()
+        await Playback(self._sender, self._end_error).drain()
+
+    def _check_plays(self) -> None:
+        self._check_open()
+        if self._mp3_sender is not None:
+            raise LocalProtocolError(
+                "this stream sends whole MP3 files: use send_mp3, and a mark to learn of the end"
+            )
 
     async def _send_loop(self) -> None:
         await self._started.wait()

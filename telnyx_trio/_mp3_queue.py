@@ -76,7 +76,7 @@ class Mp3Queue:
         self, item: SendMedia | SendMark | SendClear, now: float
     ) -> SendMedia | SendMark | SendClear:
         if isinstance(item, SendMark):
-            self._playout.mark_sent(item.name)
+            self._playout.mark_sent(item.name, now)
         elif isinstance(item, SendClear):
             self._playout.clear(now)
         else:

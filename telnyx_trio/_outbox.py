@@ -11,19 +11,30 @@ So ``clear`` has next to nothing to undo, a minute of PCM costs no more memory t
 and no long conversion holds up other calls.
 
 Fewer than 20 ms are never sent (what Telnyx does with them is not documented, and tails were seen
-to get lost): the remainder waits for more audio. It is padded with silence when a mark follows, or
-when none came for ``FLUSH_AFTER`` seconds and Telnyx has less than that left to play. A shorter
-wait would pad, and so stretch, the stream of a producer whose chunks are no multiple of 20 ms; and
-a producer that stalls while there is still much to play can make up for it, without a hole.
+to get lost): the remainder waits for more audio. It is padded with silence when a mark or a
+playback follows, or when none came for ``FLUSH_AFTER`` seconds and Telnyx has less than that left
+to play. A shorter wait would pad, and so stretch, the stream of a producer whose chunks are no
+multiple of 20 ms; and a producer that stalls while there is still much to play can make up for it,
+without a hole.
+
+The queue is a row of segments: each playback is one, and so is what was sent between two of them.
+One is sent to its end before the next begins, and the lead runs on across the border, so that
+playbacks join without a gap. To cut one short, Telnyx's queue must be cleared, and that throws
+away what of later segments was sent ahead. So that is kept until its segment begins to be heard,
+and is put to the front again. Nor may the cut hit what comes before: while a segment waits its turn
+at Telnyx, its ``clear`` waits until the one before it has been played, and so does all else.
 """
 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from math import inf
 from typing import Final
 
-from ._playout import Playout
+from ._events import MarkReturned
+from ._playout import MarkFate, Playout
+from ._segment import OWN_MARK, Segment, SegmentEnd
 from ._types import PTIME, ByteOrder, TelnyxMediaFormat
 from .audio import PacketEncoder, PcmData
 from .protocol import SendClear, SendMark, SendMedia
@@ -32,37 +43,6 @@ FLUSH_AFTER: Final = 0.1
 """Seconds without new audio after which a remainder is padded, once no more than that is left to
 play. Longer than the chunks that speech engines and RTC stacks deliver (10 to 60 ms), and nothing
 that a listener would notice."""
-
-_SLICE: Final = 0.1
-"""Seconds of queued audio converted in one go."""
-
-
-class _Audio:
-    """Queued PCM and how far it has been converted."""
-
-    __slots__ = ("pcm", "position")
-
-    def __init__(self, pcm: PcmData) -> None:
-        self.pcm = pcm
-        self.position = 0
-
-    def take(self) -> PcmData:
-        """Return the next slice."""
-        pcm = self.pcm
-        start = self.position
-        self.position = min(pcm.n_samples, start + max(1, round(pcm.sample_rate * _SLICE)))
-        if start == 0 and self.exhausted:
-            return pcm
-        return PcmData(
-            sample_rate=pcm.sample_rate,
-            format=pcm.format,
-            samples=pcm.samples[..., start : self.position],
-            channels=pcm.channels,
-        )
-
-    @property
-    def exhausted(self) -> bool:
-        return self.position >= self.pcm.n_samples
 
 
 class Outbox:
@@ -74,22 +54,37 @@ class Outbox:
 
     Attributes:
         media_format: as given.
-        queued: seconds of audio that were given and not yet converted.
         marks_queued: marks that were given and not yet handed out by ``next``.
+        n_taken: slices of audio, and marks, that made room in the queue.
         packets_sent: payloads handed out by ``next``.
+        underruns: gaps inside of playbacks.
+        marks_missing: playbacks the last mark of which was given up.
     """
 
     def __init__(self, media_format: TelnyxMediaFormat, playout: Playout) -> None:
         self.media_format: Final = media_format
         self._encoder = PacketEncoder(media_format)
         self._playout = playout
-        self._queue: deque[_Audio | SendMark] = deque()
-        self._ready: deque[bytes | SendMark] = deque()
+        self._n_segments = 0
+        # Those that are not sent to their end; at the back of it what is sent without a playback.
+        self._segments: deque[Segment] = deque()
+        # Playbacks that are not over, by number, as their marks spell it.
+        self._playbacks: dict[str, Segment] = {}
+        # Whose audio the encoder holds.
+        self._in_encoder: Segment | None = None
+        # What Telnyx has of segments that nothing was heard of yet.
+        self._ahead: deque[tuple[Segment, bytes | SendMark]] = deque()
+        # The last segment known to be heard.
+        self._heard_number = 0
+        self._unwritten: Segment | None = None
         self._urgent: deque[SendMark | SendClear] = deque()
+        self._clear_at = inf
         self._flush_at = inf
-        self.queued = 0.0
         self.marks_queued = 0
+        self.n_taken = 0
         self.packets_sent = 0
+        self.underruns = 0
+        self.marks_missing = 0
 
     @property
     def byteorder(self) -> ByteOrder:
@@ -100,61 +95,129 @@ class Outbox:
     def byteorder(self, byteorder: ByteOrder) -> None:
         self._encoder.byteorder = byteorder
 
-    def put_audio(self, pcm: PcmData) -> None:
-        """Queue audio of any rate; it must not change afterwards."""
-        self._queue.append(_Audio(pcm))
-        self.queued += pcm.duration
+    @property
+    def queued(self) -> float:
+        """Seconds of audio that were given and not yet converted."""
+        return sum(segment.queued for segment in self._segments)
+
+    # What is given.
+
+    def put_audio(self, pcm: PcmData, playback: Segment | None = None) -> None:
+        """Queue audio of any rate; it must not change afterwards.
+
+        Args:
+            pcm: the audio.
+            playback: the playback that it belongs to; None puts it behind all that was given.
+        """
+        (playback or self._open_end()).put_audio(pcm)
 
     def put_mark(self, name: str) -> None:
-        """Queue a mark behind all audio queued before it."""
-        self._queue.append(SendMark(name))
+        """Queue a mark behind all that was given before it."""
+        self._open_end().queue.append(SendMark(name))
         self.marks_queued += 1
+
+    def open_playback(self, on_over: Callable[[SegmentEnd], None]) -> Segment:
+        """Queue a playback behind all that was given; its audio may come later."""
+        if self._segments and not self._segments[-1].is_playback:
+            self._segments[-1].close()
+        playback = self._append(on_over)
+        self._playbacks[str(playback.number)] = playback
+        return playback
+
+    # What is taken back.
 
     def clear(self, now: float) -> None:
         """Drop all that waits, remainder and filter state too, and have ``clear`` sent next.
 
         Marks that wait go out before it: so it returns them, as it does those at Telnyx.
         """
-        for item in (*self._ready, *self._queue):
-            if isinstance(item, SendMark):
-                self._playout.mark_sent(item.name)
-                self._urgent.append(item)
+        self._forget_begun(now)
+        for playback in list(self._playbacks.values()):
+            self._drop(playback, now)
+        for segment in self._segments:
+            for item in (*segment.ready, *segment.queue):
+                if isinstance(item, SendMark) and _is_given_mark(item):
+                    self._playout.mark_sent(item.name, now)
+                    self._urgent.append(item)
         if not self._urgent or isinstance(self._urgent[-1], SendMark):
             self._urgent.append(SendClear())
-        self._ready.clear()
-        self._queue.clear()
-        self.queued = 0.0
-        self._encoder.clear()
-        self._flush_at = inf
+        self._segments.clear()
+        self._ahead.clear()
+        self._clear_encoder()
+        self._unwritten = None
+        self._clear_at = inf
         self._playout.clear(now)
+
+    def cut(self, playback: Segment, now: float) -> None:
+        """Drop one playback, here and at Telnyx, and leave the others whole."""
+        if playback.end is not None:
+            return
+        self._forget_begun(now)
+        self._drop(playback, now)
+        if playback in self._segments:
+            self._segments.remove(playback)
+        if self._in_encoder is playback:
+            self._clear_encoder()
+        self.n_taken += 1
+        if playback.end is SegmentEnd.CLEARED and playback.has_packets:
+            at = max(now, playback.starts_at)
+            self._take_back_behind(playback)
+            self._playout.recall(at)
+            self._clear_at = min(self._clear_at, at)
+
+    def give_up(self, playback: Segment) -> None:
+        """Take a playback, all of which was sent, for heard: its mark did not come back."""
+        self.marks_missing += 1
+        self._finish(playback, SegmentEnd.PLAYED, inf)
+
+    def abandon(self, now: float) -> None:
+        """Note that the stream has ended: what was not heard will not be."""
+        for playback in list(self._playbacks.values()):
+            self._finish(playback, SegmentEnd.LOST, now)
 
     def close(self) -> None:
         """Free what the codec holds, at the end of the stream."""
         self._encoder.close()
 
+    # What leaves, and what comes back.
+
     def next(self, now: float) -> SendMedia | SendMark | SendClear | float:
         """Return what to send now, or in how many seconds to ask again (inf: when more is put)."""
         if self._urgent:
             return self._hand_out(self._urgent.popleft())
+        if self._clear_at < inf:
+            wait = round(self._clear_at - now, 9)
+            if wait > 0:
+                return wait
+            self._clear_at = inf
+            return SendClear()
         wait = self.fill(now)
         if wait > 0:
             return wait
-        head = self._ready[0]
-        if isinstance(head, SendMark):
-            self._ready.popleft()
-            self._playout.mark_sent(head.name)
-            return self._hand_out(head)
+        segment = self._segments[0]
+        item = segment.ready[0]
+        if isinstance(item, SendMark):
+            segment.ready.popleft()
+            self._playout.mark_sent(item.name, now)
+            segment.mark_sent(item.name, max(now, self._playout.ends_at))
+            self._keep(segment, item, now)
+            return self._hand_out(item)
         wait = self._playout.delay(now, PTIME)
         if wait > 0:
             return wait
-        self._ready.popleft()
-        self._playout.sent(now, PTIME)
+        segment.ready.popleft()
+        self.underruns += segment.packet_sent(self._playout.sent(now, PTIME))
+        self._keep(segment, item, now)
+        self._unwritten = segment
         self.packets_sent += 1
-        return SendMedia(head)
+        return SendMedia(item)
 
     def written(self, now: float) -> None:
         """Note that the packet last handed out has been written."""
-        self._playout.written(now, PTIME)
+        # What a clear has overtaken meanwhile will not be played at all.
+        segment, self._unwritten = self._unwritten, None
+        if segment is not None and self._playout.written(now, PTIME):
+            self.underruns += segment.packet_delayed(now)
 
     def fill(self, now: float) -> float:
         """Have the next packet or mark ready; return 0.0, or in how many seconds one may be.
@@ -162,38 +225,132 @@ class Outbox:
         ``next`` does so too. It is worth doing first, because the first audio of a rate takes long,
         a filter being built, and ``next`` paces by the time that it is told.
         """
-        while not self._ready:
-            if self._queue:
-                self._convert_next(now)
-                continue
-            wait = max(self._flush_at - now, self._playout.ahead(now) - FLUSH_AFTER)
-            # Rounded: a wait too small to move the clock would be asked for again and again.
-            wait = round(wait, 9)
-            if wait > 0:
-                return wait
-            self._flush()
-        return 0.0
+        while self._segments:
+            segment = self._segments[0]
+            if segment.ready:
+                return 0.0
+            if segment.queue:
+                self._convert_next(segment, now)
+            elif self._in_encoder is segment:
+                wait = 0.0 if segment.closed else self._flush_wait(now)
+                if wait > 0:
+                    return wait
+                self._flush(segment)
+            elif segment.closed:
+                self._segments.popleft()
+            else:
+                break
+        return inf
+
+    def heard(self, playback: Segment, now: float) -> float:
+        """Return how many seconds of a playback have been heard."""
+        return playback.heard(now - self._playout.lateness)
+
+    def mark_returned(self, name: str, now: float) -> MarkReturned | None:
+        """Take a mark that came back; return the event that it is, None for one of our own."""
+        fate = self._playout.mark_returned(name, now)
+        if not name.startswith(OWN_MARK):
+            if fate is MarkFate.RECALLED:
+                return None
+            return MarkReturned(name, fate is MarkFate.CLEARED)
+        number, _, what = name.removeprefix(OWN_MARK).partition(":")
+        playback = self._playbacks.get(number)
+        if playback is not None and fate is MarkFate.PLAYED:
+            playback.mark_played(what)
+            if playback.end is not None:
+                del self._playbacks[number]
+        return None
+
+    # Inside.
+
+    def _append(self, on_over: Callable[[SegmentEnd], None] | None = None) -> Segment:
+        self._n_segments += 1
+        segment = Segment(self._n_segments, on_over)
+        self._segments.append(segment)
+        return segment
+
+    def _open_end(self) -> Segment:
+        """Return the segment, behind all playbacks, of what is sent without one."""
+        last = self._segments[-1] if self._segments else None
+        if last is None or last.is_playback or last.closed:
+            return self._append()
+        return last
+
+    def _drop(self, playback: Segment, now: float) -> None:
+        if playback.number < self._heard_number:
+            # What follows it is being heard: no more than its mark is to come.
+            self._finish(playback, SegmentEnd.PLAYED, inf)
+        else:
+            self._finish(playback, SegmentEnd.CLEARED, now)
+
+    def _finish(self, playback: Segment, end: SegmentEnd, now: float) -> None:
+        del self._playbacks[str(playback.number)]
+        playback.finish(end, now - self._playout.lateness)
+
+    def _keep(self, segment: Segment, item: bytes | SendMark, now: float) -> None:
+        """Keep what Telnyx was sent until its segment begins to be heard."""
+        if segment.starts_at > now:
+            self._ahead.append((segment, item))
+        else:
+            self._heard_number = segment.number
+            self._ahead.clear()
+
+    def _forget_begun(self, now: float) -> None:
+        while self._ahead and self._ahead[0][0].starts_at <= now:
+            self._heard_number = self._ahead.popleft()[0].number
+
+    def _take_back_behind(self, playback: Segment) -> None:
+        later: dict[Segment, list[bytes | SendMark]] = {}
+        kept = self._ahead
+        self._ahead = deque()
+        for segment, item in kept:
+            if segment.number < playback.number:
+                self._ahead.append((segment, item))
+            elif segment is not playback:
+                later.setdefault(segment, []).append(item)
+        for segment, items in reversed(later.items()):
+            segment.take_back(items)
+            self.marks_queued += sum(_is_given_mark(item) for item in items)
+            if segment not in self._segments:
+                self._segments.appendleft(segment)
+        if self._unwritten is not None and self._unwritten.number >= playback.number:
+            self._unwritten = None
 
     def _hand_out(self, message: SendMark | SendClear) -> SendMark | SendClear:
-        if isinstance(message, SendMark):
+        if _is_given_mark(message):
             self.marks_queued -= 1
+            self.n_taken += 1
         return message
 
-    def _convert_next(self, now: float) -> None:
-        item = self._queue[0]
-        if isinstance(item, SendMark):
-            self._queue.popleft()
-            self._flush()
-            self._ready.append(item)
+    def _convert_next(self, segment: Segment, now: float) -> None:
+        head = segment.queue[0]
+        if isinstance(head, SendMark):
+            if self._in_encoder is segment:
+                self._flush(segment)
+            segment.queue.popleft()
+            segment.ready.append(head)
             return
-        audio = item.take()
-        if item.exhausted:
-            self._queue.popleft()
-        # Exactly 0 in the end, whatever was added up and taken off again.
-        self.queued = max(0.0, self.queued - audio.duration) if self._queue else 0.0
-        self._ready.extend(self._encoder.push(audio))
+        audio = segment.take_audio()
+        self.n_taken += 1
+        self._in_encoder = segment
+        segment.ready.extend(self._encoder.push(audio))
         self._flush_at = now + FLUSH_AFTER
 
-    def _flush(self) -> None:
-        self._ready.extend(self._encoder.flush())
+    def _flush_wait(self, now: float) -> float:
+        # Rounded: a wait too small to move the clock would be asked for again and again.
+        return round(max(self._flush_at - now, self._playout.ahead(now) - FLUSH_AFTER), 9)
+
+    def _flush(self, segment: Segment) -> None:
+        segment.ready.extend(self._encoder.flush())
+        self._in_encoder = None
         self._flush_at = inf
+
+    def _clear_encoder(self) -> None:
+        self._encoder.clear()
+        self._in_encoder = None
+        self._flush_at = inf
+
+
+def _is_given_mark(item: object) -> bool:
+    """Whether this is a mark that the user of the stream has sent."""
+    return isinstance(item, SendMark) and not item.name.startswith(OWN_MARK)

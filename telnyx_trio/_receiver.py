@@ -12,7 +12,7 @@ Nothing here waits: a channel that nobody reads loses its oldest value and count
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import inf
 from types import MappingProxyType
 from typing import Final
@@ -21,7 +21,6 @@ import trio
 
 from ._errors import RemoteProtocolError, StreamError
 from ._events import DtmfReceived, MarkReturned, StreamErrorReceived, StreamEvent
-from ._playout import Playout
 from ._redact import cut
 from ._ring_channel import RingChannel
 from ._types import ByteOrder, TelnyxMediaFormat, Track, TrackSelection, WireByteOrder
@@ -77,7 +76,8 @@ class Receiver:
         track: which tracks become audio.
         media_format: what to expect until ``start`` names it.
         byteorder: of L16 on the wire.
-        playout: knows which marks were cleared.
+        take_mark: takes the name of a mark that came back, and the time; returns the event that it
+            is, None if it is none.
 
     Attributes:
         connection: the protocol's state, shared with the send side.
@@ -96,7 +96,7 @@ class Receiver:
         track: TrackSelection,
         media_format: TelnyxMediaFormat,
         byteorder: WireByteOrder,
-        playout: Playout,
+        take_mark: Callable[[str, float], MarkReturned | None],
     ) -> None:
         self.connection: Final = MediaConnection()
         primary: Track = "outbound" if track == "outbound" else "inbound"
@@ -113,7 +113,7 @@ class Receiver:
         self.byteorder_heard: Final = trio.Event()
         self._primary = primary
         self._byteorder: WireByteOrder = byteorder
-        self._playout = playout
+        self._take_mark = take_mark
         self._decoders: dict[Track, Decoder] = {}
 
     @property
@@ -157,7 +157,7 @@ class Receiver:
             elif isinstance(message, Stop):
                 return message
             else:
-                self._take_event(message)
+                self._take_event(message, now)
         return None
 
     def end(self) -> None:
@@ -193,12 +193,14 @@ class Receiver:
         if pcm.n_samples:
             self.audio_tracks[media.track].put(pcm, pcm.duration)
 
-    def _take_event(self, message: Message) -> None:
+    def _take_event(self, message: Message, now: float) -> None:
         match message:
             case Dtmf(digit=digit, occurred_at=occurred_at):
                 self.events.put(DtmfReceived(digit, occurred_at))
             case Mark(name=name):
-                self.events.put(MarkReturned(name, self._playout.mark_returned(name)))
+                event = self._take_mark(name, now)
+                if event is not None:
+                    self.events.put(event)
             case Error(code=code, title=title, detail=detail):
                 error = StreamError(code, title, detail)
                 logger.warning("media stream: Telnyx reports %s", cut(str(error), _MAX_LOGGED))

@@ -16,12 +16,18 @@ import trio
 from ._errors import LocalProtocolError
 from ._outbox import Outbox
 from ._playout import MAX_MARKS
+from ._segment import OWN_MARK, Segment, SegmentEnd
 from ._types import ByteOrder
 from .audio import PcmData
-from .protocol import Command, SendMedia
+from .protocol import Command, SendMark, SendMedia
 
 MAX_SEND_QUEUE: Final = 2.0
-"""Seconds of audio that may wait to be converted before ``send_audio`` waits."""
+"""Seconds of audio that may wait to be converted before ``send_audio`` waits; of each playback,
+before its source is read on."""
+
+MARK_TIMEOUT: Final = 2.0
+"""Seconds after which a mark that should have come back is given up. Longer than any way to Telnyx
+and back, with a retransmission; and a caller would not wait longer for the end of a call."""
 
 
 class Sender:
@@ -40,6 +46,8 @@ class Sender:
         self._turn = trio.StrictFIFOLock()
         self._room = trio.lowlevel.ParkingLot()
         self._more = trio.lowlevel.ParkingLot()
+        self._mark_left = trio.lowlevel.ParkingLot()
+        self._n_taken = 0
 
     async def send_audio(self, pcm: PcmData) -> None:
         """Queue audio; see ``MediaStream.send_audio``."""
@@ -73,6 +81,56 @@ class Sender:
         self._wake_writer()
         await trio.lowlevel.checkpoint()
 
+    # Playbacks.
+
+    def open_playback(self, on_over: Callable[[SegmentEnd], None]) -> Segment:
+        """Queue a playback behind all that was given; raises when the stream has ended."""
+        self._check_open()
+        return self._outbox.open_playback(on_over)
+
+    async def put(self, playback: Segment, pcm: PcmData) -> None:
+        """Queue audio of a playback; does nothing once that is over.
+
+        Blocks: while 2 s or more of it wait.  Cancelled: nothing of ``pcm`` was queued.
+        """
+        while playback.queued >= MAX_SEND_QUEUE:
+            await self._room.park()
+        if pcm.n_samples and playback.end is None:
+            self._outbox.put_audio(_copy(pcm), playback)
+            self._wake_writer()
+
+    def close_playback(self, playback: Segment) -> None:
+        """Say that a playback gets no more audio."""
+        if playback.end is None:
+            playback.close()
+            self._wake_writer()
+
+    def cut(self, playback: Segment) -> None:
+        """Drop a playback, here and at Telnyx; does nothing once it is over."""
+        if playback.end is None:
+            self._outbox.cut(playback, trio.current_time())
+            self._wake_writer()
+
+    def heard(self, playback: Segment) -> float:
+        """Return how many seconds of a playback have been heard."""
+        now = trio.current_time() if playback.end is None else inf
+        return self._outbox.heard(playback, now)
+
+    async def wait_heard(self, playback: Segment) -> None:
+        """Wait until a playback is over; its last mark is given up in time."""
+        while playback.end is None:
+            deadline = playback.end_due + MARK_TIMEOUT
+            if deadline <= trio.current_time():
+                self._outbox.give_up(playback)
+                break
+            with trio.move_on_at(deadline):
+                await self._mark_left.park()
+
+    def end(self) -> None:
+        """Note that the stream has ended: nothing waits any longer."""
+        self._outbox.abandon(trio.current_time())
+        self.wake_givers()
+
     def wake_givers(self) -> None:
         """Have all who wait for room look again: there is some, or the stream has ended."""
         if self._room:
@@ -94,12 +152,15 @@ class Sender:
             outbox.byteorder = choose_byteorder()
             outbox.fill(trio.current_time())
             step = outbox.next(trio.current_time())
-            if outbox.queued < MAX_SEND_QUEUE:
+            if self._n_taken != outbox.n_taken:
+                self._n_taken = outbox.n_taken
                 self.wake_givers()
             if not isinstance(step, float):
                 await send(step)
                 if isinstance(step, SendMedia):
                     outbox.written(trio.current_time())
+                elif isinstance(step, SendMark):
+                    self._mark_left.unpark_all()
             elif step == inf:
                 await self._more.park()
             else:
@@ -124,7 +185,9 @@ def check_mark_name(name: str) -> None:
     """Refuse a name that no message can carry.
 
     Raises:
-        LocalProtocolError: it is empty, or cannot be written as UTF-8.
+        LocalProtocolError: it is empty, cannot be written as UTF-8, or is reserved.
     """
     if not name or name != name.encode("utf-8", "replace").decode():
         raise LocalProtocolError("a mark needs a name that can be written as UTF-8")
+    if name.startswith(OWN_MARK):
+        raise LocalProtocolError(f"names of marks that begin with {OWN_MARK!r} are reserved")

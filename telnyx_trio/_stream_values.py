@@ -41,8 +41,10 @@ class MediaStreamStatistics:
         audio_dropped: received packets that nobody read in time.
         events_dropped: events that nobody read in time.
         audio_buffered: seconds of received audio that wait to be read.
-        audio_queued: seconds of audio given to ``send_audio`` that are not converted yet.
+        audio_queued: seconds of audio that were given to be sent and are not converted yet.
         playout_ahead: seconds of sent audio that Telnyx has yet to play.
+        underruns: gaps inside of playbacks, because their source, or this process, was too slow.
+        marks_missing: playbacks whose end counts as heard though Telnyx did not tell.
         receive_byteorder: order in which L16 is read; None for other codecs, or not known yet.
         receive_byteorder_locked: whether that is final.
         send_byteorder: order in which L16 is sent; None for other codecs.
@@ -63,6 +65,8 @@ class MediaStreamStatistics:
     audio_buffered: float
     audio_queued: float
     playout_ahead: float
+    underruns: int
+    marks_missing: int
     receive_byteorder: ByteOrder | None
     receive_byteorder_locked: bool
     send_byteorder: ByteOrder | None
@@ -90,6 +94,8 @@ def take_statistics(
         audio_buffered=sum(track.buffered_size for track in tracks),
         audio_queued=outbox.queued,
         playout_ahead=playout.ahead(_now()),
+        underruns=outbox.underruns,
+        marks_missing=outbox.marks_missing,
         receive_byteorder=receiver.byteorder,
         receive_byteorder_locked=receiver.byteorder_locked,
         send_byteorder=outbox.byteorder if outbox.media_format.encoding == "L16" else None,

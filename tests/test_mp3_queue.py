@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telnyx_trio._mp3_queue import MP3_INTERVAL, Mp3Queue
-from telnyx_trio._playout import Playout
+from telnyx_trio._playout import MarkFate, Playout
 from telnyx_trio.protocol import SendClear, SendMark, SendMedia
 
 
@@ -55,8 +55,8 @@ def test_clear_drops_files_and_returns_marks() -> None:
         SendClear(),
     ]
     assert queue.next(0.0) == inf
-    assert playout.mark_returned("first")
-    assert playout.mark_returned("second")
+    assert playout.mark_returned("first", 0.0) is MarkFate.CLEARED
+    assert playout.mark_returned("second", 0.0) is MarkFate.CLEARED
 
 
 def test_clear_does_not_forget_the_pace() -> None:

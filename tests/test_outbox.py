@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from stream_peer import pcm_of, silence
 
 from telnyx_trio._errors import UnsupportedEncoding
+from telnyx_trio._events import MarkReturned
 from telnyx_trio._outbox import FLUSH_AFTER, Outbox
 from telnyx_trio._playout import Playout
 from telnyx_trio._types import TelnyxMediaFormat
@@ -184,8 +185,7 @@ def test_clear_overtakes_audio_that_is_held_back() -> None:
 
 def test_clear_sends_waiting_marks_before_itself() -> None:
     """So Telnyx returns them; they count as cleared."""
-    playout = Playout(0.02)
-    outbox = Outbox(PCMU, playout)
+    outbox = make_outbox(lead=0.02)
     for name in ("a", "b"):
         outbox.put_audio(silence(1.0))
         outbox.put_mark(name)
@@ -193,8 +193,8 @@ def test_clear_sends_waiting_marks_before_itself() -> None:
     outbox.clear(0.5)
     sent = [message for _, message in drain(outbox, now=0.5)]
     assert sent == [SendMark("a"), SendMark("b"), SendClear()]
-    assert playout.mark_returned("a")
-    assert playout.mark_returned("b")
+    assert outbox.mark_returned("a", 0.5) == MarkReturned("a", cleared=True)
+    assert outbox.mark_returned("b", 0.5) == MarkReturned("b", cleared=True)
 
 
 def test_clears_that_wait_are_one() -> None:

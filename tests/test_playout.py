@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from telnyx_trio._playout import MAX_MARKS, Playout
+from telnyx_trio._playout import MAX_MARKS, MarkFate, Playout
 
 PTIME = 0.02
 
@@ -77,37 +77,42 @@ def test_clear_frees_the_lead() -> None:
 def test_marks_tell_played_from_cleared() -> None:
     """Marks under way at a clear come back as cleared, those sent after it as played."""
     playout = Playout()
-    playout.mark_sent("played")
-    assert playout.mark_returned("played") is False
-    playout.mark_sent("a")
-    playout.mark_sent("b")
+    playout.mark_sent("played", 0.0)
+    assert playout.mark_returned("played", 0.0) is MarkFate.PLAYED
+    playout.mark_sent("a", 0.0)
+    playout.mark_sent("b", 0.0)
     playout.clear(0.0)
-    playout.mark_sent("after")
-    assert [playout.mark_returned(name) for name in ("a", "b", "after")] == [True, True, False]
+    playout.mark_sent("after", 0.0)
+    assert [playout.mark_returned(name, 0.0) for name in ("a", "b", "after")] == [
+        MarkFate.CLEARED,
+        MarkFate.CLEARED,
+        MarkFate.PLAYED,
+    ]
 
 
 def test_equal_names_come_back_in_order() -> None:
     """Of two marks of one name the first is the one sent first."""
     playout = Playout()
-    playout.mark_sent("turn")
+    playout.mark_sent("turn", 0.0)
     playout.clear(0.0)
-    playout.mark_sent("turn")
-    assert [playout.mark_returned("turn"), playout.mark_returned("turn")] == [True, False]
+    playout.mark_sent("turn", 0.0)
+    fates = [playout.mark_returned("turn", 0.0) for _ in range(2)]
+    assert fates == [MarkFate.CLEARED, MarkFate.PLAYED]
 
 
-def test_unknown_mark_counts_as_played() -> None:
+def test_unknown_mark_has_no_fate() -> None:
     """A name that was never sent."""
-    assert Playout().mark_returned("who") is False
+    assert Playout().mark_returned("who", 0.0) is None
 
 
 def test_marks_are_bounded() -> None:
     """Marks that never come back are forgotten, the oldest first."""
     playout = Playout()
     for n in range(MAX_MARKS + 1):
-        playout.mark_sent(str(n))
+        playout.mark_sent(str(n), 0.0)
     playout.clear(0.0)
-    assert playout.mark_returned("0") is False
-    assert playout.mark_returned("1") is True
+    assert playout.mark_returned("0", 0.0) is None
+    assert playout.mark_returned("1", 0.0) is MarkFate.CLEARED
 
 
 @pytest.mark.parametrize("lead", [-0.1, float("nan")])

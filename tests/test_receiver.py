@@ -21,23 +21,31 @@ from stream_peer import (
 import telnyx_trio.testing
 from telnyx_trio._errors import UnsupportedEncoding
 from telnyx_trio._events import DtmfReceived, MarkReturned, StreamErrorReceived, StreamEvent
+from telnyx_trio._outbox import Outbox
 from telnyx_trio._playout import Playout
 from telnyx_trio._receiver import MAX_EVENTS, MAX_RECEIVE_BUFFER, AudioTrack, Receiver
 from telnyx_trio._types import ByteOrder, TelnyxMediaFormat, TrackSelection, WireByteOrder
 from telnyx_trio.audio import PacketEncoder, PcmData, pcm_to_l16, pcm_to_pcma
-from telnyx_trio.protocol import Start, Stop
+from telnyx_trio.protocol import SendClear, SendMark, Start, Stop
 
 SPEECH = Path(telnyx_trio.testing.__file__).parent / "speech" / "caller.wav"
+
+
+def make_outbox() -> Outbox:
+    """What knows of the marks that were sent."""
+    return Outbox(TelnyxMediaFormat(), Playout())
 
 
 def make_receiver(
     track: TrackSelection = "inbound",
     byteorder: WireByteOrder = "auto",
     start: str | None = None,
-    playout: Playout | None = None,
+    outbox: Outbox | None = None,
 ) -> Receiver:
     """A receiver that has got this ``start``, PCMU if none is given."""
-    receiver = Receiver(track, TelnyxMediaFormat(), byteorder, playout or Playout())
+    receiver = Receiver(
+        track, TelnyxMediaFormat(), byteorder, (outbox or make_outbox()).mark_returned
+    )
     receiver.receive(start or start_text(), 0.0)
     return receiver
 
@@ -101,7 +109,7 @@ def test_a_packet_that_cannot_be_decoded_is_counted(caplog: pytest.LogCaptureFix
 
 def test_start_and_stop_are_returned() -> None:
     """They change the life of the stream; nothing else does."""
-    receiver = Receiver("inbound", TelnyxMediaFormat(), "auto", Playout())
+    receiver = Receiver("inbound", TelnyxMediaFormat(), "auto", make_outbox().mark_returned)
     connected = json.dumps({"event": "connected", "version": "1.0.0"})
     assert receiver.receive(connected, 0.0) is None
     assert isinstance(receiver.receive(start_text(), 0.0), Start)
@@ -121,7 +129,7 @@ def test_second_start_is_refused() -> None:
 
 def test_media_before_start_is_refused() -> None:
     """Its format is not known yet."""
-    receiver = Receiver("inbound", TelnyxMediaFormat(), "auto", Playout())
+    receiver = Receiver("inbound", TelnyxMediaFormat(), "auto", make_outbox().mark_returned)
     assert receiver.receive(media_text(), 0.0) is None
     assert receiver.connection.counters.refused == 1
     assert receiver.packets == 0
@@ -129,7 +137,7 @@ def test_media_before_start_is_refused() -> None:
 
 def test_codec_that_we_do_not_speak_is_an_error() -> None:
     """At `start`, not at the first packet."""
-    receiver = Receiver("inbound", TelnyxMediaFormat(), "auto", Playout())
+    receiver = Receiver("inbound", TelnyxMediaFormat(), "auto", make_outbox().mark_returned)
     with pytest.raises(UnsupportedEncoding, match=r"SPEEX.*PCMU, PCMA, L16"):
         receiver.receive(start_text("SPEEX", 16000), 0.0)
 
@@ -267,7 +275,7 @@ def test_fixed_order_is_obeyed(order: ByteOrder) -> None:
 
 def test_byteorder_is_none_without_l16() -> None:
     """G.711 has none; before `start` nothing is locked."""
-    receiver = Receiver("inbound", TelnyxMediaFormat(), "auto", Playout())
+    receiver = Receiver("inbound", TelnyxMediaFormat(), "auto", make_outbox().mark_returned)
     assert (receiver.byteorder, receiver.byteorder_locked) == (None, False)
     receiver.receive(start_text(), 0.0)
     assert receiver.byteorder is None
@@ -278,11 +286,16 @@ def test_byteorder_is_none_without_l16() -> None:
 
 def test_keys_marks_and_complaints_are_events() -> None:
     """In the order in which they come, and none of them is an end."""
-    playout = Playout()
-    receiver = make_receiver(playout=playout)
-    playout.mark_sent("cleared")
-    playout.clear(0.0)
-    playout.mark_sent("played")
+    outbox = make_outbox()
+    receiver = make_receiver(outbox=outbox)
+    outbox.put_mark("cleared")
+    outbox.clear(0.0)
+    outbox.put_mark("played")
+    assert [outbox.next(0.0) for _ in range(3)] == [
+        SendMark("cleared"),
+        SendClear(),
+        SendMark("played"),
+    ]
     texts = [dtmf_text("#"), mark_text("cleared"), mark_text("played")]
     texts += [error_text(code) for code in (100003, 100004, 100005)]
     for text in texts:
@@ -353,7 +366,7 @@ def test_rubbish_does_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None
 
 def test_connected_message_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     """It may hold the authentication token."""
-    receiver = Receiver("inbound", TelnyxMediaFormat(), "auto", Playout())
+    receiver = Receiver("inbound", TelnyxMediaFormat(), "auto", make_outbox().mark_returned)
     with caplog.at_level(logging.DEBUG, "telnyx_trio"):
         token = {"x-telnyx-streaming-auth-token": "s3cret"}
         receiver.receive(json.dumps({"event": "connected", "connected": token}), 0.0)
@@ -389,7 +402,7 @@ async def test_end_hands_out_what_waits_and_ends_the_channels() -> None:
 def test_track_tells_the_format_expected_then_that_of_start() -> None:
     """One object, never stale."""
     expected = TelnyxMediaFormat("L16", 16000, 1)
-    receiver = Receiver("inbound", expected, "auto", Playout())
+    receiver = Receiver("inbound", expected, "auto", make_outbox().mark_returned)
     track = receiver.audio_track
     assert (track.sample_rate, track.channels, track.format) == (16000, 1, "s16")
     receiver.receive(start_text("L16", 24000, 2), 0.0)

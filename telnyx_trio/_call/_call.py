@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import base64
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from functools import partial
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
 
+from .._errors import CallEnded
 from .._events import StreamEvent
 from .._media_stream import MAX_EVENTS, AudioTrack, MediaStream, MediaStreamStatistics
+from .._play_source import AudioSource
+from .._playback import Playback
 from .._registry import TelnyxCall
 from .._ring_channel import RingChannel
 from ..call_control import split_client_state, tag_client_state
@@ -121,7 +124,7 @@ class Call:
         try:
             await self.stream.send_audio(pcm)
         except _GONE:
-            raise self._ending.error(self.call_control_id) from None
+            raise self._ended_error() from None
 
     async def send_mp3(self, source: bytes | str | PathLike[str]) -> None:
         """Queue a whole MP3 file to be played to the far party, behind those sent before.
@@ -143,7 +146,7 @@ class Call:
         try:
             await self.stream.send_mp3(content)
         except _GONE:
-            raise self._ending.error(self.call_control_id) from None
+            raise self._ended_error() from None
 
     async def send_mark(self, name: str) -> None:
         """Queue a mark; ``events`` has a ``MarkReturned`` when all audio before it was heard.
@@ -155,7 +158,7 @@ class Call:
         try:
             await self.stream.send_mark(name)
         except _GONE:
-            raise self._ending.error(self.call_control_id) from None
+            raise self._ended_error() from None
 
     async def clear(self) -> None:
         """Stop playback at once, here and at Telnyx; marks under way come back as cleared.
@@ -167,17 +170,68 @@ class Call:
         try:
             await self.stream.clear()
         except _GONE:
-            raise self._ending.error(self.call_control_id) from None
+            raise self._ended_error() from None
 
-    async def hangup(self) -> None:
-        """Hang up now. ``received`` ends, and the body has ``end_grace`` seconds to finish.
+    async def play(self, source: AudioSource) -> Playback:
+        """Play audio to the far party; returns as soon as it is queued.
+
+        It follows all that was sent and played before; what is sent later follows it. Playbacks
+        join without a gap: each source is read up to 2 s ahead, also while others play. The task
+        that reads it lives in ``nursery``.
+
+        Args:
+            source: the path of a WAV file of 16-bit PCM; PcmData, or an iterator of it that is
+                synchronous (and must not block) or asynchronous, of any rates and sizes; or bytes
+                that are PCM, as ``RawAudio(chunks, sample_rate=24000)``.
+
+        Returns:
+            The handle: ``await handle.done()``, ``handle.heard_ms``, ``handle.interrupt()``.
+
+        Raises:
+            CallEnded: the call has ended.
+            InvalidWav: the file is no WAV of 16-bit PCM.
+            OSError: it cannot be read.
+            TypeError: ``source`` is nothing that can be played.
+            LocalProtocolError: the call sends MP3 files (``send_mode="mp3"``).
+        Cancelled: nothing is played.
+        """
+        try:
+            return await self.stream.play(source, self.nursery, make_error=self._ended_error)
+        except _GONE:
+            raise self._ended_error() from None
+
+    async def drain(self) -> None:
+        """Wait until the far party has heard all that was sent and played so far.
+
+        What ``clear`` or an interruption drops is not waited for.
+
+        Raises:
+            CallEnded: the call ended before.
+            LocalProtocolError: the call sends MP3 files (``send_mode="mp3"``).
+        Blocks: for as long as it plays.  Cancelled: it plays on.
+        """
+        try:
+            await self.stream.drain()
+        except _GONE:
+            raise self._ended_error() from None
+
+    async def hangup(self, *, after_playback: bool = False) -> None:
+        """Hang up. ``received`` ends, and the body has ``end_grace`` seconds to finish.
 
         Without a REST client only the media socket is closed: the leg stays up at Telnyx.
 
+        Args:
+            after_playback: first have the far party hear all that was sent and played so far.
+
         Raises:
             CallControlError: Telnyx could not be told; leaving the call tries once more.
+            LocalProtocolError: ``after_playback`` in a call that sends MP3 files.
         Cancelled: leaving the call hangs up.
         """
+        if after_playback:
+            # Should it end meanwhile, it need not be hung up less.
+            with suppress(CallEnded):
+                await self.drain()
         self._ending.begin("us", EndReason.HANGUP)
         await self._hold.hang_up(self.call_control_id)
 
@@ -453,6 +507,9 @@ class Call:
         elif isinstance(event, MachineGreetingEnded):
             self.machine_greeting = MachineGreeting.from_event(event)
         self._listeners.put(event)
+
+    def _ended_error(self) -> CallEnded:
+        return self._ending.error(self.call_control_id)
 
     def detach(self) -> None:
         """End our part without hanging up: streaming stops, the leg stays up at Telnyx.
