@@ -5,10 +5,11 @@ python examples/script_call.py --to +15557654321 --ngrok-url abc.ngrok-free.app 
 """
 
 import argparse
+from contextlib import suppress
 
 from _settings import SIMULATED_PARTY, cancelled_by_signals, make_parser, open_place, run
 
-from telnyx_trio import MarkReturned, PcmData, open_server
+from telnyx_trio import CallEnded, open_server
 from telnyx_trio.testing import GREETING_WAV
 
 
@@ -24,12 +25,11 @@ async def play(options: argparse.Namespace) -> int:
             place.carrier.webhook_url = f"{server.url}/telnyx/events"
         async with server.dial(to=options.to or SIMULATED_PARTY) as call:
             print("answered", flush=True)
-            await call.send(PcmData.from_wav(options.wav))
-            await call.send_mark("end")
-            async for event in call.events:
-                if event == MarkReturned("end"):
-                    print("heard to the end")
-                    return 0
+            with suppress(CallEnded):
+                handle = await call.play(options.wav)
+                await handle.done()
+                print("heard to the end")
+                return 0
         print(f"not heard to the end: {call.outcome}")
         return 1
     return 130

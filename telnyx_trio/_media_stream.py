@@ -39,6 +39,7 @@ from ._stream_values import StreamEnd as StreamEnd
 from ._stream_values import take_statistics
 from ._types import (
     ByteOrder,
+    IdleAudio,
     SendMode,
     TelnyxMediaFormat,
     Track,
@@ -86,6 +87,8 @@ class MediaStream:
         byteorder: order of L16 bytes on the wire, or "auto": found out from the first 200 ms of
             voice, sending as receiving when both are L16, else little-endian.
         lead: seconds that sent audio may run ahead of real time.
+        idle_audio: what is sent while there is nothing else: "none", "silence", or "noise", which
+            is faint. Audio that follows is held up by at most 20 ms.
         start_timeout: seconds to ``start`` from acceptance or, given ``answered``, from when that
             is set or seen by ``run`` to be set.
         silence_timeout: seconds without any media message after which the stream is given up.
@@ -109,7 +112,8 @@ class MediaStream:
         CodecNotInstalled: it names one that needs the extra [codecs].
         LocalProtocolError: ``send_format`` is not mono, its rate has no whole packets of 20 ms, or
             OPUS has no such rate.
-        ValueError: ``track``, ``send_mode``, ``byteorder`` or ``lead`` is none of what they may be.
+        ValueError: ``track``, ``send_mode``, ``byteorder``, ``lead`` or ``idle_audio`` is none of
+            what they may be.
         TypeError: ``websocket`` is nothing of the above.
     """
 
@@ -123,6 +127,7 @@ class MediaStream:
         send_mode: SendMode = "rtp",
         byteorder: WireByteOrder = "auto",
         lead: float = DEFAULT_LEAD,
+        idle_audio: IdleAudio = "none",
         start_timeout: float = START_TIMEOUT,
         silence_timeout: float = SILENCE_TIMEOUT,
         answered: trio.Event | None = None,
@@ -133,6 +138,8 @@ class MediaStream:
             raise ValueError(f'byteorder must be "auto", "big" or "little", not {byteorder!r}')
         if send_mode not in ("rtp", "mp3"):
             raise ValueError(f'send_mode must be "rtp" or "mp3", not {send_mode!r}')
+        if idle_audio not in ("none", "silence", "noise"):
+            raise ValueError(f'idle_audio must be "none", "silence" or "noise", not {idle_audio!r}')
         self.websocket = websocket
         self.track: TrackSelection = track
         self.stream_id: str | None = None
@@ -146,7 +153,7 @@ class MediaStream:
         self._silence_timeout = silence_timeout
         self._answered = answered
         self._playout = Playout(lead)
-        self._outbox = Outbox(self.send_format, self._playout)
+        self._outbox = Outbox(self.send_format, self._playout, idle_audio)
         take_mark = self._outbox.mark_returned
         self._receiver = Receiver(track, self.media_format, byteorder, take_mark)
         self.audio_track: Final[AudioTrack] = self._receiver.audio_track

@@ -23,6 +23,9 @@ playbacks join without a gap. To cut one short, Telnyx's queue must be cleared, 
 away what of later segments was sent ahead. So that is kept until its segment begins to be heard,
 and is put to the front again. Nor may the cut hit what comes before: while a segment waits its turn
 at Telnyx, its ``clear`` waits until the one before it has been played, and so does all else.
+
+Where it is asked for, silence or a faint noise is sent while nothing else is. It runs ahead by no
+more than its one packet, so that what follows is not held up by it.
 """
 
 from __future__ import annotations
@@ -33,9 +36,10 @@ from math import inf
 from typing import Final
 
 from ._events import MarkReturned
+from ._idle_audio import open_idle_audio
 from ._playout import MarkFate, Playout
 from ._segment import OWN_MARK, Segment, SegmentEnd
-from ._types import PTIME, ByteOrder, TelnyxMediaFormat
+from ._types import PTIME, ByteOrder, IdleAudio, TelnyxMediaFormat
 from .audio import PacketEncoder, PcmData
 from .protocol import SendClear, SendMark, SendMedia
 
@@ -51,6 +55,7 @@ class Outbox:
     Args:
         media_format: how the audio is to be coded.
         playout: the playback clock.
+        idle_audio: what to send while there is nothing else.
 
     Attributes:
         media_format: as given.
@@ -61,9 +66,17 @@ class Outbox:
         marks_missing: playbacks the last mark of which was given up.
     """
 
-    def __init__(self, media_format: TelnyxMediaFormat, playout: Playout) -> None:
+    def __init__(
+        self,
+        media_format: TelnyxMediaFormat,
+        playout: Playout,
+        idle_audio: IdleAudio = "none",
+    ) -> None:
         self.media_format: Final = media_format
         self._encoder = PacketEncoder(media_format)
+        self._idle_audio = open_idle_audio(idle_audio, self._encoder.sample_rate)
+        # Stands for what idle packets belong to.
+        self._idle = Segment(0)
         self._playout = playout
         self._n_segments = 0
         # Those that are not sent to their end; at the back of it what is sent without a playback.
@@ -193,7 +206,7 @@ class Outbox:
             return SendClear()
         wait = self.fill(now)
         if wait > 0:
-            return wait
+            return self._next_idle(now, wait)
         segment = self._segments[0]
         item = segment.ready[0]
         if isinstance(item, SendMark):
@@ -211,6 +224,19 @@ class Outbox:
         self._unwritten = segment
         self.packets_sent += 1
         return SendMedia(item)
+
+    def _next_idle(self, now: float, wait: float) -> SendMedia | float:
+        # While the encoder holds a remainder, that is what comes next.
+        if self._idle_audio is None or self._in_encoder is not None:
+            return wait
+        delay = round(self._playout.ahead(now), 9)
+        if delay > 0:
+            return min(wait, delay)
+        [payload] = self._encoder.push(next(self._idle_audio))
+        self._playout.sent(now, PTIME)
+        self._unwritten = self._idle
+        self.packets_sent += 1
+        return SendMedia(payload)
 
     def written(self, now: float) -> None:
         """Note that the packet last handed out has been written."""

@@ -22,6 +22,7 @@ SendMode: TypeAlias = Literal["rtp", "mp3"]
 
 ByteOrder: TypeAlias = Literal["big", "little"]
 
+IdleAudio: TypeAlias = Literal["none", "silence", "noise"]
 WireByteOrder: TypeAlias = Literal["auto", "big", "little"]
 """L16 on the media socket: fixed, or found out from the first voiced audio."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import gc
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -37,6 +37,7 @@ from telnyx_trio.testing import (
 Direction: TypeAlias = Literal["inbound", "outbound"]
 Target: TypeAlias = Literal["call", "server"]
 MediaAuth: TypeAlias = Literal["path", "header"]
+Speech: TypeAlias = Literal["sent", "played"]
 
 REST_LATENCY: Final = 0.03
 
@@ -58,11 +59,13 @@ class Plan:
         direction: of the call.
         target: what is cancelled: the call's own scope, or the server around it.
         media_auth: as the server's setting.
+        speech: whether what is said, on an outbound call, is sent or played.
     """
 
     direction: Direction
     target: Target
     media_auth: MediaAuth
+    speech: Speech = "sent"
 
 
 class StepCanceller(trio.abc.Instrument):
@@ -253,8 +256,8 @@ async def _carry_outbound(plan: Plan, canceller: StepCanceller, server: CallServ
             canceller.cancel = lambda: _cancel(scope)
             canceller.counting = True
         async with server.dial(to=CALLEE) as call:
-            await _talk(call)
-            await call.hangup()
+            await _TALKS[plan.speech](call)
+            await call.hangup(after_playback=plan.speech == "played")
             async for _ in call.received:
                 pass
     await server.stop(drain_timeout=5)
@@ -275,6 +278,32 @@ async def _talk(call: Call) -> None:
             break
     await call.clear()
     await call.received.receive()
+
+
+async def _play(call: Call) -> None:
+    """Use playbacks in every way in which one waits for something."""
+    first = await call.play(_speak_slowly())
+    second = await call.play([_speech(0.03)])
+    with trio.move_on_after(0.03):
+        await first.done()
+    first.interrupt()
+    await second.done()
+    await call.play(_speech(0.03))
+    await call.drain()
+    await call.play(_speak_slowly())
+    await call.received.receive()
+
+
+async def _speak_slowly() -> AsyncIterator[PcmData]:
+    try:
+        for _ in range(3):
+            yield _speech(0.02)
+            await trio.sleep(0.01)
+    finally:
+        await trio.lowlevel.checkpoint()
+
+
+_TALKS: Final = {"sent": _talk, "played": _play}
 
 
 async def _talk_until_hung_up(call: Call) -> None:

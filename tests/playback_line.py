@@ -18,7 +18,7 @@ from telnyx_trio._events import MarkReturned
 from telnyx_trio._outbox import Outbox
 from telnyx_trio._playout import Playout
 from telnyx_trio._segment import Segment, SegmentEnd
-from telnyx_trio._types import TelnyxMediaFormat
+from telnyx_trio._types import IdleAudio, TelnyxMediaFormat
 from telnyx_trio.audio import PcmData, pcmu_to_pcm
 from telnyx_trio.protocol import SendClear, SendMark, SendMedia
 from telnyx_trio.testing._player import Player
@@ -58,14 +58,22 @@ class Line:
         lead: of the outbox.
         way: seconds that a message takes, in either direction.
         returns_marks: whether Telnyx does.
+        idle_audio: of the outbox.
     """
 
-    def __init__(self, lead: float = 0.4, way: float = 0.0, *, returns_marks: bool = True) -> None:
+    def __init__(
+        self,
+        lead: float = 0.4,
+        way: float = 0.0,
+        *,
+        returns_marks: bool = True,
+        idle_audio: IdleAudio = "none",
+    ) -> None:
         self.now = 0.0
         self.way = way
         self.returns_marks = returns_marks
         self.playout = Playout(lead)
-        self.outbox = Outbox(TelnyxMediaFormat(), self.playout)
+        self.outbox = Outbox(TelnyxMediaFormat(), self.playout, idle_audio)
         self.player = Player(RATE)
         self.voices: list[Voice] = []
         self.events: list[MarkReturned] = []

@@ -19,11 +19,20 @@ def test_cancelled_at_any_step(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """No task, media socket, registry entry or leg outlives a call, wherever it is cancelled."""
-    result = sweep(Plan(direction, target, media_auth))
+    _sweep(Plan(direction, target, media_auth), capsys)
+
+
+def test_cancelled_at_any_step_of_playbacks(capsys: pytest.CaptureFixture[str]) -> None:
+    """The same in play, in done, in drain, in hangup(after_playback=True) and in a source."""
+    _sweep(Plan("outbound", "call", "path", "played"), capsys)
+
+
+def _sweep(plan: Plan, capsys: pytest.CaptureFixture[str]) -> None:
+    result = sweep(plan)
     with capsys.disabled():
         sys.stdout.write(
-            f"\ncancellation points: {result.points} ({direction} call,"
-            f" {target} cancelled, token in the {media_auth}) "
+            f"\ncancellation points: {result.points} ({plan.direction} call,"
+            f" {plan.target} cancelled, token in the {plan.media_auth}, speech {plan.speech}) "
         )
     assert result.points > 100
     assert not result.problems, "\n".join(result.problems)

@@ -11,7 +11,10 @@ from hypothesis import strategies as st
 from playback_line import RATE, Line, Voice
 
 from telnyx_trio._events import MarkReturned
+from telnyx_trio._outbox import Outbox
+from telnyx_trio._playout import Playout
 from telnyx_trio._segment import OWN_MARK, SegmentEnd
+from telnyx_trio._types import IdleAudio, TelnyxMediaFormat
 from telnyx_trio.audio import PcmData
 from telnyx_trio.protocol import SendClear, SendMark, SendMedia
 
@@ -345,6 +348,49 @@ def test_playbacks_of_any_rate(rate: int) -> None:
     assert n_packets == 3 * math.ceil(7 / 30 / 0.02)
 
 
+@pytest.mark.parametrize("idle_audio", ["silence", "noise"])
+def test_idle_stream_is_filled(idle_audio: IdleAudio) -> None:
+    """Without a gap, and so that it holds up what follows by at most a packet."""
+    line = Line(idle_audio=idle_audio)
+    line.run(1.005)
+    assert len(line.sent) == 51
+    voice = line.play(0.5)
+    assert line.heard(voice) == 0
+    line.run(1.0)
+    assert line.on_record(voice) == pytest.approx(0.5)
+    assert int(np.flatnonzero(line.record == voice.level)[0]) / RATE == pytest.approx(1.02)
+    assert line.heard(voice) == pytest.approx(0.5)
+    assert line.player.timeline.end / RATE == pytest.approx(line.now, abs=0.021)
+    idle = line.record[: round(1.02 * RATE)]
+    assert np.abs(idle).max() < 60
+    assert (np.count_nonzero(idle) > len(idle) / 2) == (idle_audio == "noise")
+
+
+def test_idle_audio_does_not_hide_an_underrun() -> None:
+    """Nor count as heard, nor get between the audio and its padded remainder."""
+    line = Line(idle_audio="noise")
+    voice = line.play(0.205, close=False)
+    line.run(1.0)
+    assert line.heard(voice) == pytest.approx(0.205)
+    assert voice.playback is not None
+    line.outbox.put_audio(voice.audio(0.2), voice.playback)
+    voice.playback.close()
+    line.run(1.0)
+    assert line.outbox.underruns == 1
+    assert line.on_record(voice) == pytest.approx(0.405)
+    assert voice.ends == [SegmentEnd.PLAYED]
+
+
+@pytest.mark.parametrize(("encoding", "rate"), [("PCMA", 8000), ("L16", 24000), ("L16", 16000)])
+def test_idle_audio_of_any_codec(encoding: str, rate: int) -> None:
+    """A packet is a packet."""
+    outbox = Outbox(TelnyxMediaFormat(encoding, rate), Playout(), "noise")
+    packet, wait = outbox.next(0.0), outbox.next(0.0)
+    assert isinstance(packet, SendMedia)
+    assert len(packet.payload) == (160 if encoding == "PCMA" else rate // 25)
+    assert wait == pytest.approx(0.02)
+
+
 # What is drawn at random: a time to let pass, then something to do.
 
 _TIMES = st.floats(0, 0.6).map(lambda value: round(value, 3))
@@ -367,12 +413,13 @@ _ACTIONS = st.one_of(
     steps=st.lists(st.tuples(_TIMES, _ACTIONS), max_size=14),
     lead=st.sampled_from([0.0, 0.1, 0.4, 1.5]),
     way=st.sampled_from([0.0, 0.004, 0.08]),
+    idle_audio=st.sampled_from(["none", "silence"]),
 )
 def test_whatever_is_played_and_cut(
-    steps: list[tuple[float, tuple[str, float]]], lead: float, way: float
+    steps: list[tuple[float, tuple[str, float]]], lead: float, way: float, idle_audio: IdleAudio
 ) -> None:
     """What the library says was heard is what was heard, and nothing is lost that was not cut."""
-    line = Line(lead, way)
+    line = Line(lead, way, idle_audio=idle_audio)
     stalled = False
     cleared: list[Voice] = []
     n_marks = 0

@@ -483,6 +483,16 @@ async def test_checkpoints(autojump_clock: MockClock) -> None:
             await call.drain()
 
 
+async def test_idle_audio_is_an_option_of_calls(autojump_clock: MockClock) -> None:
+    """Packets flow from the start, and speech goes over them."""
+    async with open_line(call={"idle_audio": "noise"}) as (_, call, leg):
+        await trio.sleep(1)
+        assert leg.counters.packets_received == pytest.approx(50, abs=3)
+        await (await call.play(steady(0.3))).done()
+        assert heard_by(leg) == pytest.approx(0.3)
+        assert leg.audio.player.underruns == 0
+
+
 async def test_a_hundred_interruptions(autojump_clock: MockClock) -> None:
     """At random moments, in queues of random lengths: heard_ms is what was heard, within 40 ms."""
     random_ = random.Random(4)

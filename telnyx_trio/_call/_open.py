@@ -60,6 +60,7 @@ _STREAM_OPTIONS: Final = (
     "send_mode",
     "byteorder",
     "lead",
+    "idle_audio",
     "start_timeout",
     "silence_timeout",
 )

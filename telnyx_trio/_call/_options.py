@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, TypedDict
 
-from .._types import SendMode, TelnyxMediaFormat, TrackSelection, WireByteOrder
+from .._types import IdleAudio, SendMode, TelnyxMediaFormat, TrackSelection, WireByteOrder
 
 MAX_DURATION: Final = 14_400.0
 """Seconds; the longest that Telnyx lets a call last (``time_limit_secs`` of dial)."""
@@ -22,6 +22,8 @@ class CallOptions(TypedDict, total=False):
         send_mode: "rtp" (default), or "mp3" when Telnyx was asked for it.
         byteorder: of L16 on the wire: "auto" (default), "little" or "big".
         lead: seconds that sent audio runs ahead of real time, 0.4 by default.
+        idle_audio: what is sent while there is nothing else: "none" (default), "silence", or
+            "noise", which is faint.
         start_timeout: seconds until ``start`` must have come, 10 by default.
         silence_timeout: seconds without any media message that end the call, 30 by default.
         max_duration: seconds after which we hang up, 14400 by default.
@@ -35,6 +37,7 @@ class CallOptions(TypedDict, total=False):
     send_mode: SendMode
     byteorder: WireByteOrder
     lead: float
+    idle_audio: IdleAudio
     start_timeout: float
     silence_timeout: float
     max_duration: float

@@ -72,6 +72,11 @@ class PacketEncoder:
         self.clear()
 
     @property
+    def sample_rate(self) -> int:
+        """Of the samples that it encodes, in Hz."""
+        return self._sample_rate
+
+    @property
     def pending(self) -> float:
         """Audio that was pushed and is in no packet yet, in seconds; at most about 25 ms."""
         held = 0.0 if self._resampler is None else self._resampler.held

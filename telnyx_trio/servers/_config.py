@@ -14,6 +14,7 @@ from .._public_url import ngrok_address, normalise_public_url
 from .._types import (
     MEDIA_PATH,
     Encoding,
+    IdleAudio,
     ReceivedEncoding,
     SendMode,
     TelnyxMediaFormat,
@@ -53,6 +54,7 @@ _CHOICES: Final = {
 _CALL_CHOICES: Final = {
     "track": get_args(TrackSelection),
     "byteorder": get_args(WireByteOrder),
+    "idle_audio": get_args(IdleAudio),
 }
 _BOUNDS: Final = {
     "port": (0, 65535),
