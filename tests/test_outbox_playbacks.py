@@ -348,6 +348,46 @@ def test_playbacks_of_any_rate(rate: int) -> None:
     assert n_packets == 3 * math.ceil(7 / 30 / 0.02)
 
 
+def test_progress_is_not_told_twice() -> None:
+    """Of what was taken back, the marks of progress are made anew."""
+    line = Line(lead=3.0)
+    first, second = line.play(0.5), line.play(2.2)
+    line.run(0.2)
+    line.cut(first)
+    n_sent = len(line.sent)
+    line.run(4.0)
+    marks = [m.name for _, m in line.sent[n_sent:] if isinstance(m, SendMark)]
+    assert marks == [f"{OWN_MARK}2:{what}" for what in ("50", "100", "end")]
+    assert second.ends == [SegmentEnd.PLAYED]
+    assert line.on_record(second) == pytest.approx(2.2)
+
+
+@pytest.mark.parametrize("cut_first", [True, False])
+def test_cut_while_a_packet_is_written(*, cut_first: bool) -> None:
+    """The clear goes out behind that packet, so that nothing of it is heard."""
+    line = Line()
+    first, second = line.play(0.02), line.play(0.2)
+    for _ in range(3):
+        step = line.outbox.next(0.0)
+    assert isinstance(step, SendMedia)  # of the second, behind the first and its mark
+    line.cut(first if cut_first else second)
+    line.outbox.written(5.0)
+    assert line.playout.ends_at == pytest.approx(0.0 if cut_first else 0.02)
+    assert line.outbox.underruns == 0
+
+
+def test_packet_that_is_written_late_is_heard_late() -> None:
+    """What was heard counts from when it got off; a wait in the middle is an underrun."""
+    line = Line()
+    voice = line.play(1.0)
+    for _ in range(2):
+        assert isinstance(line.outbox.next(line.now), SendMedia)
+        line.now += 0.5
+        line.outbox.written(line.now)
+        assert line.heard(voice) == pytest.approx(0.02 * (line.now > 0.5))
+    assert line.outbox.underruns == 1
+
+
 @pytest.mark.parametrize("idle_audio", ["silence", "noise"])
 def test_idle_stream_is_filled(idle_audio: IdleAudio) -> None:
     """Without a gap, and so that it holds up what follows by at most a packet."""

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from telnyx_trio._playout import MAX_MARKS, MarkFate, Playout
+from telnyx_trio._playout import MAX_MARKS, MarkFate, Playout, Spans
 
 PTIME = 0.02
 
@@ -134,3 +134,75 @@ def test_a_late_first_packet_puts_nothing_further_ahead() -> None:
         playout.written(10.7, 0.02)
     assert playout.ahead(10.7) == pytest.approx(0.4)
     assert playout.delay(10.7, 0.02) > 0
+
+
+def test_three_late_marks_are_lateness() -> None:
+    """What the least late of the last three was late, compared to the quickest ever."""
+    playout = Playout()
+    for n, delay in enumerate([0.03, 0.05, 0.63, 0.66, 0.64, 0.08]):
+        playout.mark_sent(str(n), float(n))
+        playout.mark_returned(str(n), n + delay)
+        expected = {4: 0.6, 5: 0.05}.get(n, 0.0) if n != 3 else 0.02
+        assert playout.lateness == pytest.approx(expected)
+
+
+def test_fewer_than_three_late_marks_are_none() -> None:
+    """Nor are those from before a clear, or before Telnyx ran dry."""
+    for forget in ("clear", "run dry"):
+        playout = Playout()
+        for n, delay in enumerate([0.0, 0.0, 0.0, 0.5, 0.5, 0.5]):
+            playout.mark_sent(str(n), float(n))
+            playout.mark_returned(str(n), n + delay)
+        assert playout.lateness == pytest.approx(0.5)
+        if forget == "clear":
+            playout.clear(6.0)
+        else:
+            playout.sent(6.0, PTIME)
+        assert playout.lateness == 0
+        for n in (6, 7):
+            playout.mark_sent(str(n), float(n))
+            playout.mark_returned(str(n), n + 0.5)
+            assert playout.lateness == 0
+
+
+def test_cleared_and_recalled_marks_tell_nothing_of_lateness() -> None:
+    """They come back early."""
+    playout = Playout()
+    for end in ("clear", "recall"):
+        playout.sent(0.0, 5.0)
+        playout.mark_sent(end, 0.0)
+        getattr(playout, end)(1.0)
+        fate = {"clear": MarkFate.CLEARED, "recall": MarkFate.RECALLED}[end]
+        assert playout.mark_returned(end, 1.0) is fate
+    for n in range(3):
+        playout.mark_sent(str(n), 10.0)
+        playout.mark_returned(str(n), 10.5)
+    assert playout.lateness == 0
+
+
+def test_spans_leave_gaps_out() -> None:
+    """However many: those of long ago are folded into one number."""
+    spans = Spans()
+    gaps = [spans.add(float(n), PTIME) for n in range(30)]
+    assert gaps == [False] + [True] * 29
+    assert [spans.start, spans.total] == pytest.approx([0.0, 30 * PTIME])
+    for n in range(22, 30):
+        assert spans.played(n + 0.01) == pytest.approx(n * PTIME + 0.01)
+        assert spans.played(n + 0.5) == pytest.approx((n + 1) * PTIME)
+
+
+def test_packet_that_got_off_late_is_moved() -> None:
+    """The first one, one in the middle of a span, and one alone behind a gap."""
+    spans = Spans()
+    spans.add(1.0, PTIME)
+    assert spans.move_last(2.0, PTIME) is False
+    assert spans.start == 2.0
+    spans.add(spans.stop, PTIME)
+    assert spans.move_last(3.0, PTIME) is True
+    assert [spans.start, spans.stop] == pytest.approx([2.0, 3.02])
+    assert spans.played(2.9) == pytest.approx(PTIME)
+    spans.add(4.0, PTIME)
+    assert spans.move_last(5.0, PTIME) is False  # the gap was there before
+    assert spans.played(4.9) == pytest.approx(2 * PTIME)
+    assert spans.total == pytest.approx(3 * PTIME)
+    assert spans.played(6.0) == pytest.approx(3 * PTIME)
