@@ -14,6 +14,7 @@ from .._registry import TelnyxCall
 from .._ring_channel import RingChannel
 from .._websocket import WebSocket
 from ..webhooks import CallAnswered, CallHangup, StreamingFailed, WebhookEvent
+from ._values import CallSummary
 
 EARLY_MEDIA_TIMEOUT: Final = 10.0
 """Seconds that a media socket may wait for the call to which it belongs to be known."""
@@ -32,6 +33,8 @@ class Leg:
         answered: set once the call is answered.
         hung_up: set once the hangup webhook came.
         hangup: that webhook.
+        began_at: Trio's time.
+        last_event: kind of the newest webhook.
         media_failed: the streaming.failed webhook, if it came.
         before_media: a scope that is cancelled when no media will come any more.
         scope: everything that the call is; cancelling it ends the call.
@@ -44,6 +47,8 @@ class Leg:
         self.answered: Final = trio.Event()
         self.hung_up: Final = trio.Event()
         self.hangup: CallHangup | None = None
+        self.began_at: Final = trio.current_time()
+        self.last_event: str | None = None
         self.media_failed: StreamingFailed | None = None
         self.before_media: Final = trio.CancelScope()
         self.scope: Final = trio.CancelScope()
@@ -64,6 +69,7 @@ class Leg:
 
     def deliver(self, event: WebhookEvent) -> None:
         """Take one webhook of this call."""
+        self.last_event = event.event_type
         self.info.update({"data": {"payload": event.payload}})
         if self.info.call_control_id:
             self.identified.set()
@@ -77,6 +83,30 @@ class Leg:
             self.media_failed = event
             self.before_media.cancel()
         self.webhooks.put(event)
+
+    def summary(self) -> CallSummary:
+        """Return what can be shown of the call now."""
+        info, stream = self.info, self.info.telnyx_stream
+        counts = stream.statistics() if stream is not None else None
+        if self.hung_up.is_set():
+            state = "ended"
+        elif stream is not None and stream.has_started:
+            state = "media" if stream.is_connected else "ended"
+        else:
+            state = "answered" if self.answered.is_set() else "ringing"
+        return CallSummary(
+            call_control_id=info.call_control_id,
+            direction=str(info.payload.get("direction") or "outgoing"),
+            from_number=info.from_number,
+            to_number=info.to_number,
+            state=state,
+            duration=round(trio.current_time() - self.began_at, 3),
+            packets_received=counts.packets_received if counts else 0,
+            packets_sent=counts.packets_sent if counts else 0,
+            missing=counts.missing if counts else 0,
+            late=counts.late if counts else 0,
+            last_event=self.last_event,
+        )
 
     async def offer(self, websocket: WebSocket) -> None:
         """Hand over an accepted media socket and wait until the call is done with it.

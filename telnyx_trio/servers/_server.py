@@ -15,6 +15,7 @@ import logging
 import time
 from collections import OrderedDict
 from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
@@ -43,7 +44,7 @@ from ._dial import Dialer
 from ._inbound import InboundCalls
 from ._leg import Leg
 from ._self_check import SelfProof, check_public_url
-from ._values import Counters, Handler, Headers, MediaRequest, Prepare, Screen, ServerStatistics
+from ._values import CallSummary, Counters, Handler, Headers, MediaRequest, Prepare, Screen, ServerStatistics
 
 if TYPE_CHECKING:
     from .._registry import TelnyxCall, TelnyxCallRegistry
@@ -79,6 +80,7 @@ class CallServer:
         registry: every call that rings or is up.
         client: Telnyx's REST API.
         url: where it listens, such as "http://127.0.0.1:8000"; None without a listener.
+        started_at: when it was opened, aware, in UTC.
         nursery: of the inbound calls. Not for your tasks: it is cancelled before you leave.
         counters: behind ``statistics``.
         self_proof: what the health check proves, see ``check_public_url``.
@@ -101,6 +103,7 @@ class CallServer:
         self.registry: Final = registry
         self.url: Final = url
         self.nursery: Final = nursery
+        self.started_at: Final = datetime.now(UTC)
         self.counters: Final = Counters()
         self.self_proof: Final = SelfProof()
         self._phase = _Phase.OPEN
@@ -130,6 +133,10 @@ class CallServer:
     def statistics(self) -> ServerStatistics:
         """Return the counters as they stand."""
         return self.counters.statistics(len(self._legs))
+
+    def summary(self) -> list[CallSummary]:
+        """Return what can be shown of each call that rings or is up, the oldest first."""
+        return [leg.summary() for leg in self._legs.values()]
 
     async def check_public_url(self) -> None:
         """Ask ``/healthz`` at the public address, and return if this very server answers.

@@ -60,6 +60,34 @@ class ServerStatistics:
     refused_media: int
 
 
+@dataclass(frozen=True)
+class CallSummary:
+    """What can be shown of one call to whoever runs the server: no token and no client_state.
+
+    Attributes:
+        call_control_id: Telnyx's id; empty for a dialled call whose id is not known yet.
+        direction: "incoming" or "outgoing".
+        from_number, to_number: as the webhooks have them.
+        state: "ringing", "answered", "media" (audio is under way) or "ended".
+        duration: seconds since it began.
+        packets_received, packets_sent: of 20 ms each; 0 before there is media.
+        missing, late: packets that never came, or too late.
+        last_event: kind of the newest webhook, such as "call.answered".
+    """
+
+    call_control_id: str
+    direction: str
+    from_number: str | None
+    to_number: str | None
+    state: str
+    duration: float
+    packets_received: int
+    packets_sent: int
+    missing: int
+    late: int
+    last_event: str | None
+
+
 @dataclass
 class Counters:
     """The counts behind ``ServerStatistics``, as they grow."""

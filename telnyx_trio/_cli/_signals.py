@@ -1,0 +1,47 @@
+"""Ctrl-C and requests to terminate, as the commands take them."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import trio
+
+from .. import CallServer
+
+
+@asynccontextmanager
+async def cancelled_by_signals() -> AsyncIterator[trio.CancelScope]:
+    """Cancel the body at the first signal; later ones change nothing, as it is on its way out."""
+    async with trio.open_nursery() as nursery:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            scope = trio.CancelScope()
+
+            @nursery.start_soon
+            async def watch() -> None:
+                async for _ in signals:
+                    scope.cancel()
+
+            with scope:
+                yield scope
+            nursery.cancel_scope.cancel()
+
+
+async def serve_until_signal(server: CallServer, tell: Callable[[str], None]) -> None:
+    """Wait for a signal, then for the running calls to end; at a second signal hang up on them."""
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        await anext(signals)
+        live = server.statistics().live_calls
+        if live:
+            calls = "1 call" if live == 1 else f"{live} calls"
+            tell(f"waiting for {calls} to end; Ctrl-C again hangs up on them")
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def watch() -> None:
+                await anext(signals)
+                nursery.cancel_scope.cancel()
+
+            await server.stop()
+            nursery.cancel_scope.cancel()
