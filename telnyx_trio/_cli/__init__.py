@@ -6,13 +6,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from .. import ConfigurationError, __version__
-from . import _call, _demo, _doctor, _setup, _simulator
+from .. import ConfigurationError, TelnyxError, __version__
+from . import _call, _calls, _demo, _dial, _doctor, _serve, _setup, _simulator
 
 _EPILOG = """\
 examples:
   telnyx-trio demo                     a whole call on this machine, no account needed
   telnyx-trio demo --leg-encoding PCMA --send-encoding L16 --byteorder big
+  telnyx-trio serve agent:agent --simulate     a simulated call for your own handler
   telnyx-trio simulator --port 9000    a carrier to develop against
   telnyx-trio call --count 100         simulated calls to your running server
   telnyx-trio doctor                   what keeps a phone from ringing here?
@@ -39,18 +40,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--version", action="version", version=f"telnyx-trio {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (_demo, _doctor, _setup, _simulator, _call):
+    for command in (_demo, _serve, _dial, _calls, _doctor, _setup, _simulator, _call):
         command.add_parser(commands)
     options = parser.parse_args(arguments)
     try:
         status: int = options.run(options)
-    except ConfigurationError as error:
-        for problem in error.problems:
-            print(f"telnyx-trio: {problem}", file=sys.stderr)
-        status = 2
-    except OSError as error:
-        print(f"telnyx-trio: {error}", file=sys.stderr)
-        status = 1
-    except KeyboardInterrupt:
-        status = 130
+    except BaseExceptionGroup as group:
+        status = _tell(_lone(group))
+    except (TelnyxError, OSError, KeyboardInterrupt) as error:
+        status = _tell(error)
     sys.exit(status)
+
+
+def _lone(error: BaseException) -> BaseException:
+    """Return the error that nurseries made a group of, if it is the only one."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error
+
+
+def _tell(error: BaseException) -> int:
+    """Tell an error in a line, or a line for each setting, and return the exit status.
+
+    Raises:
+        BaseException: the error itself, if it is none that users can do something about.
+    """
+    if isinstance(error, KeyboardInterrupt):
+        return 130
+    if not isinstance(error, TelnyxError | OSError):
+        raise error
+    is_settings = isinstance(error, ConfigurationError)
+    for problem in error.problems if isinstance(error, ConfigurationError) else [str(error)]:
+        print(f"telnyx-trio: {problem}", file=sys.stderr)
+    return 2 if is_settings else 1

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
+import pkgutil
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
@@ -50,7 +50,7 @@ def load_handler(name: str) -> Handler:
 
 def _import(module_name: str) -> Any:
     try:
-        return importlib.import_module(module_name)
+        return pkgutil.resolve_name(f"{module_name}:")
     except ModuleNotFoundError as error:
         if error.name is not None and (module_name + ".").startswith(error.name + "."):
             raise ConfigurationError(
@@ -81,7 +81,7 @@ def _problem_of(handler: Any) -> str:
     """Say what keeps this from being a handler; empty if nothing does."""
     if not callable(handler):
         return "is no function"
-    call = getattr(handler, "__call__")  # noqa: B004 - of an object, to see whether it is async
+    call = handler.__call__
     if not inspect.iscoroutinefunction(handler) and not inspect.iscoroutinefunction(call):
         return "is not async"
     try:

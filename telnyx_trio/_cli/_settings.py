@@ -53,7 +53,11 @@ SETTINGS: Final = _listed(
     Setting("public_key", "TELNYX_PUBLIC_KEY"),
     Setting("base_url", "TELNYX_BASE_URL", "Telnyx's REST API", "--base-url", "URL"),
     Setting(
-        "public_url", "NGROK_URL", "where Telnyx reaches this server", "--public-url", "https://HOST"
+        "public_url",
+        "NGROK_URL",
+        "where Telnyx reaches this server",
+        "--public-url",
+        "https://HOST",
     ),
     Setting(
         "connection_id",
@@ -82,7 +86,13 @@ SETTINGS: Final = _listed(
     ),
     Setting("port", "TELNYX_TRIO_PORT", "port to listen at", "--port", kind=int, default=8000),
     Setting(
-        "max_calls", "TELNYX_TRIO_MAX_CALLS", "calls at a time", "--max-calls", "N", int, default=200
+        "max_calls",
+        "TELNYX_TRIO_MAX_CALLS",
+        "calls at a time",
+        "--max-calls",
+        "N",
+        int,
+        default=200,
     ),
     Setting(
         "drain_timeout",
@@ -193,7 +203,7 @@ class Settings:
         looked_in: where variables were looked for, for people.
     """
 
-    values: Mapping[str, Any]
+    values: Mapping[str, Any] = field(repr=False)
     sources: Mapping[str, str]
     environment: Mapping[str, str] = field(repr=False)
     problems: tuple[str, ...]

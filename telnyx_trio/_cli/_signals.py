@@ -14,17 +14,20 @@ from .. import CallServer
 @asynccontextmanager
 async def cancelled_by_signals() -> AsyncIterator[trio.CancelScope]:
     """Cancel the body at the first signal; later ones change nothing, as it is on its way out."""
-    async with trio.open_nursery() as nursery:
+    scope = trio.CancelScope()
+
+    async def watch(task_status: trio.TaskStatus[None]) -> None:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-            scope = trio.CancelScope()
+            task_status.started()
+            async for _ in signals:
+                scope.cancel()
 
-            @nursery.start_soon
-            async def watch() -> None:
-                async for _ in signals:
-                    scope.cancel()
-
+    async with trio.open_nursery() as nursery:
+        await nursery.start(watch)
+        try:
             with scope:
                 yield scope
+        finally:
             nursery.cancel_scope.cancel()
 
 

@@ -78,9 +78,8 @@ async def open_control_socket(
             yield path
             nursery.cancel_scope.cancel()
     finally:
-        for name in (unfinished, path):
-            with contextlib.suppress(FileNotFoundError):
-                name.unlink()
+        _remove(unfinished)
+        _remove(path)
         listener.socket.close()
 
 
@@ -116,16 +115,14 @@ async def list_servers(*, state_dir: str | Path | None = None) -> list[dict[str,
 async def _listen(path: Path) -> trio.SocketListener:
     sock = trio.socket.socket(trio.socket.AF_UNIX, trio.socket.SOCK_STREAM)
     try:
-        with contextlib.suppress(FileNotFoundError):
-            path.unlink()  # of a process of the same id that was killed
+        _remove(path)  # of a process of the same id that was killed
         await sock.bind(str(path))
         # Nobody can connect before `listen`.
-        path.chmod(0o600)
+        _keep_private(path)
         sock.listen(8)
     except BaseException:
         sock.close()
-        with contextlib.suppress(OSError):
-            path.unlink()
+        _remove(path)
         raise
     return trio.SocketListener(sock)
 
@@ -156,8 +153,7 @@ async def _ask(path: Path) -> dict[str, Any] | None:
                     if len(reply) > _MAX_REPLY_BYTES:
                         return None
         except ConnectionRefusedError:
-            with contextlib.suppress(FileNotFoundError):
-                path.unlink()
+            _remove(path)
             return None
         except (OSError, trio.BrokenResourceError):
             return None  # it ended just now
@@ -168,3 +164,11 @@ async def _ask(path: Path) -> dict[str, Any] | None:
     except ValueError:
         return None
     return summary if isinstance(summary, dict) else None
+
+
+def _keep_private(path: Path) -> None:
+    path.chmod(0o600)
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)

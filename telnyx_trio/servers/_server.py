@@ -44,7 +44,16 @@ from ._dial import Dialer
 from ._inbound import InboundCalls
 from ._leg import Leg
 from ._self_check import SelfProof, check_public_url
-from ._values import CallSummary, Counters, Handler, Headers, MediaRequest, Prepare, Screen, ServerStatistics
+from ._values import (
+    CallSummary,
+    Counters,
+    Handler,
+    Headers,
+    MediaRequest,
+    Prepare,
+    Screen,
+    ServerStatistics,
+)
 
 if TYPE_CHECKING:
     from .._registry import TelnyxCall, TelnyxCallRegistry

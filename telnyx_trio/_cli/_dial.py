@@ -1,0 +1,119 @@
+"""``telnyx-trio dial``: call a number with a handler of the user's."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Any
+
+import trio
+
+from .. import CallBusy, CallEnded, CallNoAnswer, CallNotAnswered, CallServer, open_server
+from ..servers import open_control_socket
+from ..testing import CALLER_WAV, Phone
+from ._connection import add_connection_flags, open_connection
+from ._handler import Handler, load_handler
+from ._serve import SIMULATED_PARTY, lead_to, open_simulation, start_log
+from ._settings import SERVER_SETTINGS, Settings, add_settings, read_settings
+from ._signals import cancelled_by_signals
+
+_DESCRIPTION = """\
+Call a number and hand the call to a handler of yours, an async function that takes the call;
+returning from it hangs up.
+"""
+
+_EPILOG = """\
+examples:
+  telnyx-trio dial --simulate agent:agent
+      a simulated phone answers; no account, no network
+  telnyx-trio dial --to +15557654321 --phone-number +15551234567 --setup-telnyx agent:agent
+      a real one; needs TELNYX_API_KEY, TELNYX_PUBLIC_KEY, and a tunnel: ngrok http 8000
+
+exit status: 0 answered, and the handler done or the far side gone; 1 an error; 2 settings;
+3 busy; 4 no answer; 5 rejected, or not taken otherwise; 130 interrupted
+"""
+
+_BUSY, _NO_ANSWER, _NOT_TAKEN = 3, 4, 5
+
+
+def add_parser(commands: Any) -> None:
+    """Add this command to the command line."""
+    parser = commands.add_parser(
+        "dial",
+        help="call a number with a handler of yours",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("handler", metavar="MODULE:HANDLER", help="such as agent:agent")
+    parser.add_argument("--to", metavar="NUMBER", help="number to call, in E.164 form")
+    parser.add_argument(
+        "--answer-timeout", type=float, default=60.0, metavar="SECONDS", help="%(default)s"
+    )
+    parser.add_argument("--simulate", action="store_true", help="a simulated phone answers")
+    add_connection_flags(parser)
+    extra = ("phone_number_id", "outbound_voice_profile", "log_level")
+    add_settings(parser, (*SERVER_SETTINGS, *extra))
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    settings = read_settings(options)
+    handler = load_handler(options.handler)
+    start_log(settings)
+    return trio.run(_dial, handler, settings, options)
+
+
+async def _dial(handler: Handler, settings: Settings, options: argparse.Namespace) -> int:
+    async with cancelled_by_signals():
+        if options.simulate:
+            async with (
+                open_simulation() as (carrier, config),
+                open_server(config) as server,
+                open_control_socket(server),
+            ):
+                lead_to(carrier, server)
+                carrier.default_phone = Phone(
+                    answer_after=1, says=CALLER_WAV, speak_at=3, hang_up_at=10
+                )
+                return await _call(
+                    server, handler, options.to or SIMULATED_PARTY, None, options.answer_timeout
+                )
+        missing = [] if options.to else ["--to is not given: it is the number to call"]
+        needed = ["phone_number"] if options.setup_telnyx else ["phone_number", "connection_id"]
+        config = await settings.server_config(needed=needed, missing=missing)
+        async with (
+            open_server(config) as server,
+            open_control_socket(server),
+            open_connection(server, settings, options, "outbound", options.to) as connection_id,
+        ):
+            return await _call(server, handler, options.to, connection_id, options.answer_timeout)
+    return 130
+
+
+async def _call(
+    server: CallServer,
+    handler: Handler,
+    to: str,
+    connection_id: str | None,
+    answer_timeout: float,
+) -> int:
+    print(f"calling {to}", flush=True)
+    began_at = trio.current_time()
+    try:
+        async with server.dial(
+            to=to, connection_id=connection_id, answer_timeout=answer_timeout
+        ) as call:
+            print(f"answered after {trio.current_time() - began_at:.1f} s", flush=True)
+            try:
+                await handler(call)
+            except CallEnded:
+                pass  # the far side hung up while the handler was at work
+        print(f"the call ended: {call.outcome}", flush=True)
+    except CallNotAnswered as error:
+        print(f"telnyx-trio: {error}", file=sys.stderr)
+        if isinstance(error, CallBusy):
+            return _BUSY
+        return _NO_ANSWER if isinstance(error, CallNoAnswer) else _NOT_TAKEN
+    return 0

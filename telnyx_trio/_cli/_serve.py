@@ -1,0 +1,143 @@
+"""``telnyx-trio serve``: answer calls with a handler of the user's."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import trio
+
+from .. import Call, CallServer, ServerConfig, open_server
+from ..servers import open_control_socket
+from ..testing import CALLER_WAV, Carrier, Phone, open_carrier
+from ._connection import add_connection_flags, open_connection
+from ._handler import Handler, load_handler
+from ._settings import SERVER_SETTINGS, Settings, add_settings, read_settings
+from ._signals import cancelled_by_signals, serve_until_signal
+
+_DESCRIPTION = """\
+Answer phone calls with a handler of yours, an async function that takes the call. The first Ctrl-C
+lets running calls end, the second hangs up on them.
+"""
+
+_EPILOG = """\
+examples:
+  telnyx-trio serve agent:agent --simulate
+      one simulated call for `async def agent(call)` in agent.py; no account, no network
+  telnyx-trio serve agent:agent --setup-telnyx --phone-number +15551234567
+      real calls; needs TELNYX_API_KEY, TELNYX_PUBLIC_KEY, and a tunnel: ngrok http 8000
+  telnyx-trio serve agent:agent --public-url https://voice.example.com
+      with a Call Control application of yours (TELNYX_CALL_CONTROL_APP_ID)
+
+`telnyx-trio calls` shows its calls from another terminal.
+"""
+
+SIMULATED_NUMBER = "+15550001111"
+SIMULATED_PARTY = "+15550002222"
+
+
+def add_parser(commands: Any) -> None:
+    """Add this command to the command line."""
+    parser = commands.add_parser(
+        "serve",
+        help="answer calls with a handler of yours",
+        description=_DESCRIPTION,
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("handler", metavar="MODULE:HANDLER", help="such as agent:agent")
+    parser.add_argument("--simulate", action="store_true", help="one call of a simulated carrier")
+    add_connection_flags(parser)
+    extra = ("phone_number_id", "outbound_voice_profile", "log_level")
+    add_settings(parser, (*SERVER_SETTINGS, *extra))
+    parser.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command."""
+    settings = read_settings(options)
+    handler = load_handler(options.handler)
+    start_log(settings)
+    return trio.run(_serve, handler, settings, options)
+
+
+def start_log(settings: Settings) -> None:
+    """Have the library's log on stderr."""
+    level = str(settings["log_level"] or "info").upper()
+    logging.basicConfig(level=level, format="%(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+async def _serve(handler: Handler, settings: Settings, options: argparse.Namespace) -> int:
+    async def tell_and_handle(call: Call) -> None:
+        began_at = trio.current_time()
+        print(f"call from {call.info.from_number} to {call.info.to_number}", flush=True)
+        try:
+            await handler(call)
+        finally:
+            duration = trio.current_time() - began_at
+            how = call.outcome or f"handler done after {duration:.1f} s"
+            print(f"call from {call.info.from_number}: {how}", flush=True)
+
+    async with cancelled_by_signals():
+        if options.simulate:
+            await _simulate(tell_and_handle)
+            return 0
+        needed = [] if settings["phone_number_id"] else ["phone_number"]
+        if not options.setup_telnyx:
+            needed.append("connection_id")
+        config = await settings.server_config(needed=needed)
+        async with (
+            open_server(config, tell_and_handle) as server,
+            open_control_socket(server),
+            open_connection(server, settings, options, "inbound"),
+        ):
+            number = config.phone_number or settings["phone_number_id"]
+            print(f"listening at {server.url}; now call {number}", flush=True)
+            await serve_until_signal(server, _tell)
+        return 0
+    return 130
+
+
+def _tell(text: str) -> None:
+    print(text, flush=True)
+
+
+async def _simulate(handler: Handler) -> None:
+    caller = Phone(says=CALLER_WAV, speak_at=3, hang_up_at=10)
+    async with (
+        open_simulation() as (carrier, config),
+        open_server(config, handler) as server,
+        open_control_socket(server),
+    ):
+        lead_to(carrier, server)
+        leg = await carrier.call_in(to=SIMULATED_NUMBER, from_=SIMULATED_PARTY, phone=caller)
+        hangup = await leg.wait_ended()
+        print(f"the call ended: {hangup.cause} by {hangup.source}", flush=True)
+        await server.stop()
+
+
+@asynccontextmanager
+async def open_simulation() -> AsyncIterator[tuple[Carrier, ServerConfig]]:
+    """Run a simulated carrier; give it and the settings that lead to it."""
+    async with open_carrier() as carrier:
+        carrier.account.add_number(SIMULATED_NUMBER, connection_id=carrier.connection_id)
+        yield (
+            carrier,
+            ServerConfig(
+                api_key=carrier.api_key,
+                public_key=carrier.public_key,
+                base_url=carrier.base_url,
+                connection_id=carrier.connection_id,
+                phone_number=SIMULATED_NUMBER,
+                port=0,
+            ),
+        )
+
+
+def lead_to(carrier: Carrier, server: CallServer) -> None:
+    """Have the carrier's webhooks come to this server."""
+    carrier.webhook_url = f"{server.url}/telnyx/events"
