@@ -66,9 +66,9 @@ def test_every_dependency_has_a_lower_bound() -> None:
 
 
 def test_plots_and_tables_are_an_extra() -> None:
-    """Rich terminal output and pictures come with the extra [cli] only."""
+    """Rich output, pictures and .env files come with the extra [cli] only."""
     names = {_name_of(requirement) for requirement in PROJECT["optional-dependencies"]["cli"]}
-    assert names == {"matplotlib", "rich"}
+    assert names == {"matplotlib", "python-dotenv", "rich"}
 
 
 @pytest.mark.parametrize(

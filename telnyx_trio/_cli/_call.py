@@ -35,7 +35,7 @@ _EPILOG = """\
 examples:
   telnyx-trio call                                  in one terminal, after this in another:
       eval "$(telnyx-trio call --print-environment)"
-      telnyx-trio serve MODULE:HANDLER
+      telnyx-trio serve MODULE:HANDLER --skip-checks
   telnyx-trio call --say question.wav --output answer.wav
       what the caller said is on the left, what the caller heard on the right
   telnyx-trio call --count 100 --concurrency 20 --duration 30

@@ -72,7 +72,7 @@ class Target:
         return (
             "is the server running with this carrier's settings? In another terminal:\n"
             f'  eval "$({command})"\n'
-            f"  telnyx-trio serve MODULE:HANDLER{f' --port {port}' if port else ''}"
+            f"  telnyx-trio serve MODULE:HANDLER --skip-checks{f' --port {port}' if port else ''}"
         )
 
     async def probe(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import trio
@@ -50,6 +50,11 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("handler", metavar="MODULE:HANDLER", help="such as agent:agent")
     parser.add_argument("--simulate", action="store_true", help="one call of a simulated carrier")
+    parser.add_argument(
+        "--skip-checks",
+        action="store_true",
+        help="do not look at the account first; for a carrier that is not there yet",
+    )
     add_connection_flags(parser)
     extra = ("phone_number_id", "outbound_voice_profile", "log_level")
     add_settings(parser, (*SERVER_SETTINGS, *extra))
@@ -86,16 +91,18 @@ async def _serve(handler: Handler, settings: Settings, options: argparse.Namespa
         if options.simulate:
             await _simulate(tell_and_handle)
             return 0
-        needed = [] if settings["phone_number_id"] else ["phone_number"]
-        if not options.setup_telnyx:
+        needed = [] if options.skip_checks or settings["phone_number_id"] else ["phone_number"]
+        if not options.setup_telnyx and not options.skip_checks:
             needed.append("connection_id")
         config = await settings.server_config(needed=needed)
         async with (
             open_server(config, tell_and_handle) as server,
             open_control_socket(server),
-            open_connection(server, settings, options, "inbound"),
+            nullcontext()
+            if options.skip_checks
+            else open_connection(server, settings, options, "inbound"),
         ):
-            number = config.phone_number or settings["phone_number_id"]
+            number = config.phone_number or settings["phone_number_id"] or "your number"
             print(f"listening at {server.url}; now call {number}", flush=True)
             await serve_until_signal(server, _tell)
         return 0
