@@ -151,7 +151,7 @@ async def test_refused_webhooks_are_told_with_what_to_do(bench: Bench) -> None:
     assert done.returncode == 1
     assert json.loads(done.stdout)["failures"] == {"the webhook was refused (HTTP 403)": 1}
     assert f"call --print-environment --url {shlex.quote(url)}" in done.stderr
-    assert "telnyx-trio serve MODULE:HANDLER --port" in done.stderr
+    assert "telnyx-trio serve MODULE:HANDLER --skip-checks --port" in done.stderr
 
 
 def test_nobody_there_is_told_at_once(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import stat
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -30,17 +32,18 @@ number = 7
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder with a handler, and a state folder of its own."""
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working folder with a handler, and a state folder of its own, short enough for sockets."""
     (tmp_path / "my_agent.py").write_text(AGENT)
     (tmp_path / "broken_agent.py").write_text("1 / 0\n")
     (tmp_path / "needy_agent.py").write_text("import no_such_module_at_all\n")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TELNYX_TRIO_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setattr(sys, "path", [*sys.path])
     for name in ("my_agent", "broken_agent", "needy_agent"):
         sys.modules.pop(name, None)
-    return tmp_path
+    with tempfile.TemporaryDirectory(prefix="tt-") as state:
+        monkeypatch.setenv("TELNYX_TRIO_STATE_DIR", state)
+        yield tmp_path
 
 
 @pytest.mark.parametrize("name", ["my_agent:agent", "my_agent.py:agent"])

@@ -11,6 +11,7 @@ name and refuses a connection belongs to a server that is dead.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 from collections.abc import AsyncIterator
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 _FOLDER: Final = "servers"
 _SUFFIX: Final = ".sock"
+
+_server_numbers = itertools.count(1)
+"""Tells the servers of one process apart, in a name as short as can be."""
 
 _MAX_PATH_BYTES: Final = 107
 """Of a Unix socket's address on Linux, without the zero at its end (unix(7))."""
@@ -57,7 +61,7 @@ async def open_control_socket(
     Cancelled: the socket is removed.
     """
     folder = open_state_folder(_FOLDER, root=state_dir)
-    path = folder / f"{os.getpid()}-{id(server):x}{_SUFFIX}"
+    path = folder / f"{os.getpid()}-{next(_server_numbers)}{_SUFFIX}"
     unfinished = path.with_suffix(".new")
     if len(os.fsencode(unfinished)) > _MAX_PATH_BYTES:
         raise ConfigurationError(

@@ -50,7 +50,7 @@ async def one_call(carrier: Carrier, url: str) -> None:
     leg = await carrier.call_in(to=OUR_NUMBER, phone=Phone(hang_up_at=0.3))
     with trio.fail_after(5):
         await leg.wait_ended()
-    await trio.sleep(0.1)
+        await carrier.wait_webhooks_tried()
     deliveries = carrier.webhook_deliveries
     assert {delivery.status for delivery in deliveries} == {200}
     assert "streaming.stopped" in {delivery.event_type for delivery in deliveries}
