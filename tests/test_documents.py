@@ -17,6 +17,7 @@ import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -26,9 +27,17 @@ import httpx
 import numpy as np
 import pytest
 import trio
+from trio.testing import MockClock
 
 from telnyx_trio import PcmData, open_client, undo_dead_runs
-from telnyx_trio.testing import Carrier, MemoryWebSocket, Phone, memory_websocket_pair, open_carrier
+from telnyx_trio.testing import (
+    Carrier,
+    MemoryWebSocket,
+    Phone,
+    memory_websocket_pair,
+    open_carrier,
+    open_fake_call,
+)
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("**/*.md"))]
@@ -96,6 +105,54 @@ async def _run_as_a_test(block: Block, _: Path) -> None:
     assert tests
     for test in tests:
         await test()
+
+
+async def _run_with_fixtures(block: Block, _: Path) -> None:
+    """Run each test of the block with the fixtures that it names, as the pytest plugin would."""
+    names: dict[str, Any] = {"__name__": "document"}
+    exec(compile(block.code, block.where, "exec"), names)
+    tests = [value for name, value in names.items() if name.startswith("test_")]
+    assert tests
+    for test in tests:
+        clock = MockClock(autojump_threshold=0.001)
+        wanted = list(inspect.signature(test).parameters)
+        run = partial(_run_one_with_fixtures, test, wanted, clock)
+        await trio.to_thread.run_sync(
+            partial(trio.run, run, clock=clock if "autojump_clock" in wanted else None)
+        )
+
+
+async def _run_one_with_fixtures(
+    test: Callable[..., Awaitable[None]], wanted: list[str], clock: MockClock
+) -> None:
+    async with AsyncExitStack() as stack:
+        fixtures: dict[str, Any] = {"autojump_clock": clock}
+        if "carrier" in wanted:
+            fixtures["carrier"] = await stack.enter_async_context(open_carrier())
+        if "fake_call" in wanted:
+            fixtures["fake_call"] = await stack.enter_async_context(open_fake_call())
+        nursery = fixtures["nursery"] = await stack.enter_async_context(trio.open_nursery())
+        await test(**{name: fixtures[name] for name in wanted})
+        nursery.cancel_scope.cancel()
+
+
+async def _run_as_an_agent(block: Block, folder: Path) -> None:
+    """Let the block's ``agent`` have a call; the caller's voice comes back."""
+    names: dict[str, Any] = {"__name__": "document"}
+    exec(compile(block.code, block.where, "exec"), names)
+    agent = names["agent"]
+
+    async def talk() -> None:
+        async with open_fake_call() as fake, trio.open_nursery() as nursery:
+            nursery.start_soon(agent, fake.call)
+            fake.say(_tone(700, 0.4))
+            heard = await fake.hear(1.0)
+            assert _loudness(heard.samples, 700, heard.sample_rate) > 1000
+            await fake.hang_up()
+
+    await trio.to_thread.run_sync(
+        partial(trio.run, talk, clock=MockClock(autojump_threshold=0.001))
+    )
 
 
 async def _run_on_a_media_socket(block: Block, _: Path) -> None:
@@ -255,9 +312,11 @@ async def _run_sets_up_an_account(block: Block, folder: Path) -> None:
 RUNNERS: dict[str, Runner] = {
     "answers a call": _run_answers_a_call,
     "as a test": _run_as_a_test,
+    "as an agent": _run_as_an_agent,
     "by itself": _run_by_itself,
     "on a media socket": _run_on_a_media_socket,
     "places a call": _run_places_a_call,
     "sets up an account": _run_sets_up_an_account,
+    "with fixtures": _run_with_fixtures,
 }
 """How a block can be run, by the words in the comment above it."""
