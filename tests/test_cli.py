@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -132,6 +133,32 @@ def test_help_teaches_by_example(arguments: list[str], capsys: pytest.CaptureFix
         main(arguments)
     assert caught.value.code == 0
     assert "examples:\n  telnyx-trio " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needless"),
+    [
+        ("['--help']", "trio numpy httpx hypercorn matplotlib telnyx_trio.testing"),
+        ("['calls']", "numpy httpx hypercorn matplotlib telnyx_trio.testing"),
+    ],
+)
+def test_only_what_a_command_needs_is_loaded(arguments: str, needless: str, tmp_path: Path) -> None:
+    """Help is there at once, and so are the calls of a server."""
+    program = f"""
+import sys
+from telnyx_trio._cli import main
+try:
+    main({arguments})
+except SystemExit:
+    print([name for name in {needless.split()} if name in sys.modules], file=sys.stderr)
+"""
+    result = subprocess.run(
+        [sys.executable, "-c", program],
+        capture_output=True,
+        check=True,
+        env={**os.environ, "TELNYX_TRIO_STATE_DIR": str(tmp_path)},
+    )
+    assert result.stderr.splitlines()[-1] == b"[]"
 
 
 @pytest.mark.parametrize("arguments", [["dance"], ["simulator", "--port", "99999"]])

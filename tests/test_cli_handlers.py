@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import stat
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
-from server_world import CALLEE, listen_to_end, open_world
+from ports import reserved_port
+from server_world import CALLEE, OUR_NUMBER, listen_to_end, open_world
 
 from telnyx_trio import ConfigurationError
 from telnyx_trio._cli import main
 from telnyx_trio._cli._handler import load_handler
 from telnyx_trio.servers import list_servers, open_control_socket
+from telnyx_trio.testing import RestRequest, open_carrier
 
 AGENT = """
 async def agent(call):
@@ -36,10 +42,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working folder with a handler, and a state folder of its own, short enough for sockets."""
     (tmp_path / "my_agent.py").write_text(AGENT)
     (tmp_path / "broken_agent.py").write_text("1 / 0\n")
+    (tmp_path / "failing_agent.py").write_text("async def agent(call):\n    raise ValueError\n")
     (tmp_path / "needy_agent.py").write_text("import no_such_module_at_all\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
-    for name in ("my_agent", "broken_agent", "needy_agent"):
+    for name in ("my_agent", "broken_agent", "needy_agent", "failing_agent"):
         sys.modules.pop(name, None)
     with tempfile.TemporaryDirectory(prefix="tt-") as state:
         monkeypatch.setenv("TELNYX_TRIO_STATE_DIR", state)
@@ -72,6 +79,17 @@ def test_handler_that_is_none(folder: Path, name: str, problem: str) -> None:
         load_handler(name)
 
 
+def test_traceback_of_a_module_begins_in_it(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What imports it is not the user's concern."""
+    with pytest.raises(ConfigurationError):
+        load_handler("broken_agent:agent")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith("Traceback")
+    assert "broken_agent.py" in lines[1]
+
+
 def test_dial_and_serve_with_the_simulator(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -88,6 +106,131 @@ def test_dial_and_serve_with_the_simulator(
     assert served.value.code == 0
     assert "call from +15550002222 to +15550001111" in out
     assert "the call ended: normal_clearing" in out
+
+
+def test_failed_handler_is_not_a_call_gone_well(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Status 1, and a line that says so."""
+    with pytest.raises(SystemExit) as caught:
+        main(["serve", "failing_agent:agent", "--simulate", "--env-file", "/dev/null"])
+    assert caught.value.code == 1
+    assert "call from +15550002222: the handler failed after 0.0 s" in capsys.readouterr().out
+
+
+def test_settings_hold_for_simulated_calls(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A wrong line of the file is told in a simulation, too."""
+    (folder / ".env").write_text("TELNYX_TRIO_SEND_ENCODING=MP7\n")
+    with pytest.raises(SystemExit) as caught:
+        main(["serve", "my_agent:agent", "--simulate"])
+    assert caught.value.code == 2
+    err = capsys.readouterr().err
+    assert "send_encoding is 'MP7'" in err
+    assert "(from line 1 of .env)" in err
+
+
+PATIENT_AGENT = """
+import trio
+
+async def agent(call):
+    print("talking", flush=True)
+    await trio.sleep_forever()
+"""
+
+
+async def run_command(
+    *arguments: str,
+    environment: dict[str, str] | None = None,
+    task_status: trio.TaskStatus[trio.Process],
+) -> None:
+    """Run the command in a process of its own, until it ends."""
+    await trio.run_process(
+        [sys.executable, "-m", "telnyx_trio", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        check=False,
+        env={**os.environ, **(environment or {})},
+        task_status=task_status,
+    )
+
+
+class Printed:
+    """What a process prints, read as far as is asked for."""
+
+    def __init__(self, process: trio.Process) -> None:
+        assert process.stdout is not None
+        self._stream = process.stdout
+        self.text = ""
+
+    async def wait_for(self, words: str) -> None:
+        while words not in self.text:
+            data = await self._stream.receive_some()
+            assert data, self.text
+            self.text += data.decode()
+
+    async def read_to_end(self) -> str:
+        async for data in self._stream:
+            self.text += data.decode()
+        return self.text
+
+
+@pytest.mark.parametrize("command", ["serve", "dial"])
+async def test_interrupted_simulation_hangs_up_and_says_so(folder: Path, command: str) -> None:
+    """Status 130; the carrier lives until the call is over, so nothing alarming is logged."""
+    (folder / "patient_agent.py").write_text(PATIENT_AGENT)
+    async with trio.open_nursery() as nursery:
+        run = partial(run_command, command, "--simulate", "patient_agent:agent")
+        process: trio.Process = await nursery.start(run)
+        printed = Printed(process)
+        with trio.fail_after(20):
+            await printed.wait_for("talking\n")
+            process.send_signal(signal.SIGINT)
+            told = (await printed.read_to_end()).partition("talking\n")[2].splitlines()
+            assert await process.wait() == 130
+    if command == "serve":
+        assert len(told) == 2, told
+        assert told[0].startswith("call from +15550002222: hung up on after")
+        assert told[1] == "the call ended: normal_clearing by callee"
+    else:
+        assert told == []
+
+
+async def test_second_interrupt_hangs_up_before_the_application_goes(folder: Path) -> None:
+    """Calls are hung up on while there is still an application to do it with."""
+    (folder / "patient_agent.py").write_text(PATIENT_AGENT)
+    with reserved_port() as port:
+        async with open_carrier() as carrier, trio.open_nursery() as nursery:
+            carrier.account.add_number(OUR_NUMBER)
+            settings = {
+                "TELNYX_API_KEY": carrier.api_key,
+                "TELNYX_PUBLIC_KEY": carrier.public_key,
+                "TELNYX_BASE_URL": carrier.base_url,
+                "TELNYX_PHONE_NUMBER": OUR_NUMBER,
+                "NGROK_URL": f"http://127.0.0.1:{port}",
+            }
+            arguments = ["serve", "patient_agent:agent", "--setup-telnyx", "--port", str(port)]
+            run = partial(run_command, *arguments, environment=settings)
+            process: trio.Process = await nursery.start(run)
+            printed = Printed(process)
+            with trio.fail_after(20):
+                await printed.wait_for("now call")
+                leg = await carrier.call_in(to=OUR_NUMBER)
+                await printed.wait_for("talking")
+                process.send_signal(signal.SIGINT)
+                await printed.wait_for("waiting for 1 call to end")
+                process.send_signal(signal.SIGINT)
+                await leg.wait_ended()
+                await process.wait()
+            assert process.returncode == 0
+            ends = [request.path for request in carrier.requests if is_end(request)]
+            assert ends[0].endswith("/actions/hangup")
+            assert "/call_control_applications/" in ends[-1]
+
+
+def is_end(request: RestRequest) -> bool:
+    return request.path.endswith("/hangup") or request.method == "DELETE"
 
 
 def test_missing_settings_exit_with_2(

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from telnyx_trio import ConfigurationError
-from telnyx_trio._cli._settings import SETTINGS, Settings, add_settings, read_settings
+from telnyx_trio._cli._settings import Settings, read_settings
+from telnyx_trio._cli._settings_table import SETTINGS, add_settings
 from telnyx_trio.testing import open_carrier
 
 FLAGGED = [name for name, setting in SETTINGS.items() if setting.flag]
@@ -104,6 +105,8 @@ async def test_all_problems_at_once_and_no_secret(tmp_path: Path) -> None:
     assert "TELNYX_PHONE_NUMBER is not set" in text
     assert f"(looked in the environment and {path})" in text
     assert "(from --base-url)" in text
+    assert "public_key: the webhook public key is not base64; copy it" in text
+    assert f"44 characters (from line 2 of {path})" in text
     assert "(from --public-url)" in text
     assert "--to is not given" in text
     assert "SECRET" not in text

@@ -20,6 +20,7 @@ from telnyx_trio import Call, Finding, FindingStatus, PcmData, ServerConfig, ser
 from telnyx_trio._cli import _doctor, main
 from telnyx_trio._cli._findings_table import print_findings
 from telnyx_trio._cli._loopback import LoopbackCall, check_loopback, judge_loopback
+from telnyx_trio._cli._settings import Settings, read_settings
 from telnyx_trio.testing import Carrier, open_carrier
 
 NUMBER = "+15550001111"
@@ -70,18 +71,24 @@ async def run(*arguments: str) -> int:
     return await trio.to_thread.run_sync(run_here)
 
 
+def read(options: argparse.Namespace) -> Settings:
+    """Read settings as the command does; without a .env file."""
+    return read_settings(argparse.Namespace(env_file=None, **vars(options)))
+
+
 async def check_account(carrier: Carrier, **changes: Any) -> dict[str, Finding]:
     """Check the account alone."""
-    options = {
+    fields = {
         "offline": False,
-        "call_control_app_id": carrier.connection_id,
+        "connection_id": carrier.connection_id,
         "phone_number": NUMBER,
         "phone_number_id": None,
         "to": FRIEND,
         "skip_verified_destination_check": False,
         **changes,
     }
-    findings = await _doctor.check_account(argparse.Namespace(**options), PUBLIC_URL)
+    options = argparse.Namespace(**fields)
+    findings = await _doctor.check_account(read(options), options, PUBLIC_URL)
     return {finding.name: finding for finding in findings}
 
 
@@ -173,14 +180,17 @@ async def test_account_rows_fail_in_turn(monkeypatch: pytest.MonkeyPatch) -> Non
     async with open_account(monkeypatch) as carrier:
         assert names(await check_account(carrier), FindingStatus.FAIL) == set()
 
-        rows = await check_account(carrier, call_control_app_id="999")
+        rows = await check_account(carrier, connection_id="999")
         assert "Call Control application" in names(rows, FindingStatus.FAIL)
         assert "webhook URL" in names(rows, FindingStatus.SKIPPED)
 
         rows = await check_account(carrier, phone_number="+15550003333")
         assert names(rows, FindingStatus.FAIL) == {"phone number"}
 
-        rows = await check_account(carrier, call_control_app_id=None, phone_number=None)
+        with monkeypatch.context() as unset:
+            unset.delenv("TELNYX_CALL_CONTROL_APP_ID")
+            unset.delenv("TELNYX_PHONE_NUMBER")
+            rows = await check_account(carrier, connection_id=None, phone_number=None)
         assert names(rows, FindingStatus.FAIL) == {"Call Control application", "phone number"}
 
         monkeypatch.setenv("TELNYX_API_KEY", "KEY-of-somebody-else")
@@ -208,10 +218,10 @@ async def test_without_a_key_the_account_is_skipped(monkeypatch: pytest.MonkeyPa
 
 async def test_public_address_that_is_none() -> None:
     """None at all is missing; one that is no address fails."""
-    options = argparse.Namespace(public_url="ftp://voice.example", port=8000)
-    (finding,) = await _doctor.find_address(options)
+    options = argparse.Namespace(public_url="ftp://voice.example", port="8000")
+    (finding,) = await _doctor.find_address(read(options))
     assert finding.status is FindingStatus.FAIL
-    (finding,) = await _doctor.find_address(argparse.Namespace(public_url=None, port=1))
+    (finding,) = await _doctor.find_address(read(argparse.Namespace(public_url=None, port="1")))
     assert finding.status is FindingStatus.SKIPPED
     assert "--public-url" in finding.remedy
 

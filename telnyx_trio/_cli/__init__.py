@@ -4,10 +4,29 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Final, TypeAlias, cast
 
 from .. import ConfigurationError, TelnyxError, __version__
-from . import _call, _calls, _demo, _dial, _doctor, _serve, _setup, _simulator
+from .._lazy import lazy_names
+from ._exit_status import INTERRUPTED
+
+_FillParser: TypeAlias = Callable[[argparse.ArgumentParser], None]
+
+_COMMANDS: Final = {
+    "demo": "a whole call on this machine, shown as it happens",
+    "serve": "answer calls with a handler of yours",
+    "dial": "call a number with a handler of yours",
+    "calls": "show the live calls of running servers",
+    "doctor": "check everything that a phone call needs",
+    "setup": "check an account; put back what killed runs left",
+    "simulator": "run a simulated carrier",
+    "call": "place simulated calls to a running server",
+}
+
+_find, _ = lazy_names(
+    __name__, {f"._{command}": [f"fill_{command}_parser"] for command in _COMMANDS}
+)
 
 _EPILOG = """\
 examples:
@@ -32,6 +51,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: always; 0 if all went well, 1 if a call did not, 2 for wrong usage.
     """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    options = _make_parser(given[0] if given else "").parse_args(given)
+    try:
+        status: int = options.run(options)
+    except BaseExceptionGroup as group:
+        status = _tell(_lone(group))
+    except (TelnyxError, OSError, KeyboardInterrupt) as error:
+        status = _tell(error)
+    sys.exit(status)
+
+
+def _make_parser(chosen: str) -> argparse.ArgumentParser:
+    """Make the parser; only the chosen command is loaded, as each brings much with it."""
     parser = argparse.ArgumentParser(
         prog="telnyx-trio",
         description="Telnyx phone calls for Trio.",
@@ -40,16 +72,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     parser.add_argument("--version", action="version", version=f"telnyx-trio {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in (_demo, _serve, _dial, _calls, _doctor, _setup, _simulator, _call):
-        command.add_parser(commands)
-    options = parser.parse_args(arguments)
-    try:
-        status: int = options.run(options)
-    except BaseExceptionGroup as group:
-        status = _tell(_lone(group))
-    except (TelnyxError, OSError, KeyboardInterrupt) as error:
-        status = _tell(error)
-    sys.exit(status)
+    for name, meaning in _COMMANDS.items():
+        command = commands.add_parser(
+            name, help=meaning, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        if name == chosen:
+            fill_parser = cast(_FillParser, _find(f"fill_{name}_parser"))
+            fill_parser(command)
+    return parser
 
 
 def _lone(error: BaseException) -> BaseException:
@@ -66,7 +96,7 @@ def _tell(error: BaseException) -> int:
         BaseException: the error itself, if it is none that users can do something about.
     """
     if isinstance(error, KeyboardInterrupt):
-        return 130
+        return INTERRUPTED
     if not isinstance(error, TelnyxError | OSError):
         raise error
     is_settings = isinstance(error, ConfigurationError)

@@ -16,6 +16,7 @@ from .. import ConfigurationError, PcmData
 from ..testing import CALLER_WAV, CarrierSettings, Phone, open_carrier
 from ._call_key import read_signing_key
 from ._call_target import CARRIER_HOST, CARRIER_PORT, DEFAULT_URL, Target
+from ._exit_status import INTERRUPTED
 from ._load import Load, LoadPlan
 from ._load_figures import count_rows, percentile_rows, summarise
 from ._progress import show_progress
@@ -61,15 +62,9 @@ _LEG_RATE: Final = 8000  # Hz
 _LINE_NOISE: Final = 8  # peak in int16 steps: a phone line is never quite silent
 
 
-def add_parser(commands: Any) -> None:
-    """Add this command to the command line."""
-    parser = commands.add_parser(
-        "call",
-        help="place simulated calls to a running server",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def fill_call_parser(parser: argparse.ArgumentParser) -> None:
+    """Make this command's parser of an empty one."""
+    parser.description, parser.epilog = _DESCRIPTION, _EPILOG
     parser.add_argument("--url", default=DEFAULT_URL, help="of the server (%(default)s)")
     parser.add_argument(
         "--port", type=int, default=CARRIER_PORT, help="of this carrier's REST API (%(default)s)"
@@ -167,7 +162,7 @@ def run(options: argparse.Namespace) -> int:
         print_columns(("ms", "p50", "p90", "p99", "most"), percentile_rows(summary))
         print_table(count_rows(summary))
     if summary["interrupted"]:
-        return 130
+        return INTERRUPTED
     if summary["failed"] == summary["calls"] > 0:
         print(f"telnyx-trio: {target.how_to_serve()}", file=sys.stderr)
     return 1 if summary["failed"] else 0

@@ -1,4 +1,4 @@
-"""The Call Control application of ``serve`` and ``dial``: checked, or made for a while."""
+"""The account that commands work with: looked at, or set up for a while."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from .. import (
+    AccountClient,
     CallServer,
+    Finding,
     check_destination,
     open_temporary_setup,
     preflight,
@@ -15,6 +17,7 @@ from .. import (
 )
 from ..provisioning import Direction
 from ._settings import Settings
+from ._settings_table import ACCOUNT_SETTINGS, add_settings
 
 
 def add_connection_flags(parser: argparse.ArgumentParser) -> None:
@@ -24,10 +27,39 @@ def add_connection_flags(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="make a temporary Call Control application, and take it back in the end",
     )
+    _add_skip_flag(parser)
+
+
+def add_account_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of commands that look at an account without a call."""
+    add_settings(parser, ACCOUNT_SETTINGS)
+    parser.add_argument("--to", metavar="NUMBER", help="number to be called")
+    _add_skip_flag(parser)
+
+
+def _add_skip_flag(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-verified-destination-check",
         action="store_true",
         help="the account is not restricted to verified numbers",
+    )
+
+
+async def look_at_account(
+    account: AccountClient,
+    settings: Settings,
+    options: argparse.Namespace,
+    public_url: str | None,
+) -> list[Finding]:
+    """Return what ``preflight`` finds for the settings; changes nothing."""
+    return await preflight(
+        account,
+        connection_id=settings["connection_id"],
+        public_url=public_url,
+        phone_number=settings["phone_number"],
+        phone_number_id=settings["phone_number_id"],
+        to=options.to,
+        check_verified_destination=not options.skip_verified_destination_check,
     )
 
 

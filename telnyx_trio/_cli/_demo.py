@@ -69,15 +69,9 @@ class _Observed:
     digits: str = ""
 
 
-def add_parser(commands: Any) -> None:
-    """Add this command to the command line."""
-    parser = commands.add_parser(
-        "demo",
-        help="a whole call on this machine, shown as it happens",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def fill_demo_parser(parser: argparse.ArgumentParser) -> None:
+    """Make this command's parser of an empty one."""
+    parser.description, parser.epilog = _DESCRIPTION, _EPILOG
     encodings = ("PCMU", "PCMA", "L16")
     parser.add_argument(
         "--leg-encoding",

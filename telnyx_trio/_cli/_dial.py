@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from functools import partial
 
 import trio
 
@@ -12,10 +12,12 @@ from .. import CallBusy, CallEnded, CallNoAnswer, CallNotAnswered, CallServer, o
 from ..servers import open_control_socket
 from ..testing import CALLER_WAV, Phone
 from ._connection import add_connection_flags, open_connection
+from ._exit_status import INTERRUPTED
 from ._handler import Handler, load_handler
 from ._serve import SIMULATED_PARTY, lead_to, open_simulation, start_log
-from ._settings import SERVER_SETTINGS, Settings, add_settings, read_settings
-from ._signals import cancelled_by_signals
+from ._settings import Settings, read_settings
+from ._settings_table import SERVER_SETTINGS, add_settings
+from ._signals import cancelled_by_signals, run_until_signal
 
 _DESCRIPTION = """\
 Call a number and hand the call to a handler of yours, an async function that takes the call;
@@ -26,7 +28,7 @@ _EPILOG = """\
 examples:
   telnyx-trio dial --simulate agent:agent
       a simulated phone answers; no account, no network
-  telnyx-trio dial --to +15557654321 --phone-number +15551234567 --setup-telnyx agent:agent
+  telnyx-trio dial --to +15557654321 --from +15551234567 --setup-telnyx agent:agent
       a real one; needs TELNYX_API_KEY, TELNYX_PUBLIC_KEY, and a tunnel: ngrok http 8000
 
 exit status: 0 answered, and the handler done or the far side gone; 1 an error; 2 settings;
@@ -36,15 +38,9 @@ exit status: 0 answered, and the handler done or the far side gone; 1 an error; 
 _BUSY, _NO_ANSWER, _NOT_TAKEN = 3, 4, 5
 
 
-def add_parser(commands: Any) -> None:
-    """Add this command to the command line."""
-    parser = commands.add_parser(
-        "dial",
-        help="call a number with a handler of yours",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def fill_dial_parser(parser: argparse.ArgumentParser) -> None:
+    """Make this command's parser of an empty one."""
+    parser.description, parser.epilog = _DESCRIPTION, _EPILOG
     parser.add_argument("handler", metavar="MODULE:HANDLER", help="such as agent:agent")
     parser.add_argument("--to", metavar="NUMBER", help="number to call, in E.164 form")
     parser.add_argument(
@@ -53,7 +49,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--simulate", action="store_true", help="a simulated phone answers")
     add_connection_flags(parser)
     extra = ("phone_number_id", "outbound_voice_profile", "log_level")
-    add_settings(parser, (*SERVER_SETTINGS, *extra))
+    add_settings(parser, (*SERVER_SETTINGS, *extra), aliases={"phone_number": "--from"})
     parser.set_defaults(run=run)
 
 
@@ -69,7 +65,7 @@ async def _dial(handler: Handler, settings: Settings, options: argparse.Namespac
     async with cancelled_by_signals():
         if options.simulate:
             async with (
-                open_simulation() as (carrier, config),
+                open_simulation(settings) as (carrier, config),
                 open_server(config) as server,
                 open_control_socket(server),
             ):
@@ -77,9 +73,7 @@ async def _dial(handler: Handler, settings: Settings, options: argparse.Namespac
                 carrier.default_phone = Phone(
                     answer_after=1, says=CALLER_WAV, speak_at=3, hang_up_at=10
                 )
-                return await _call(
-                    server, handler, options.to or SIMULATED_PARTY, None, options.answer_timeout
-                )
+                return await _call(server, handler, options.to or SIMULATED_PARTY, None, options)
         missing = [] if options.to else ["--to is not given: it is the number to call"]
         needed = ["phone_number"] if options.setup_telnyx else ["phone_number", "connection_id"]
         config = await settings.server_config(needed=needed, missing=missing)
@@ -88,11 +82,24 @@ async def _dial(handler: Handler, settings: Settings, options: argparse.Namespac
             open_control_socket(server),
             open_connection(server, settings, options, "outbound", options.to) as connection_id,
         ):
-            return await _call(server, handler, options.to, connection_id, options.answer_timeout)
-    return 130
+            return await _call(server, handler, options.to, connection_id, options)
+    return INTERRUPTED
 
 
 async def _call(
+    server: CallServer,
+    handler: Handler,
+    to: str,
+    connection_id: str | None,
+    options: argparse.Namespace,
+) -> int:
+    """Make the call; a signal ends it, and what is around it only then."""
+    call = partial(_call_and_tell, server, handler, to, connection_id, options.answer_timeout)
+    status = await run_until_signal(call)
+    return INTERRUPTED if status is None else status
+
+
+async def _call_and_tell(
     server: CallServer,
     handler: Handler,
     to: str,

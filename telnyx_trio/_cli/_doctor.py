@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Final, TypeAlias
+from dataclasses import replace
+from typing import Final, TypeAlias
 
 import trio
 
@@ -16,17 +16,15 @@ from .. import (
     FindingStatus,
     PublicUrlUnreachable,
     ServerConfig,
-    find_public_url,
-    open_client,
-    preflight,
 )
 from ..provisioning import check_credentials, check_public_key
 from ..servers import check_running_server, open_server
 from ..testing import open_carrier
-from ._account_flags import add_account_flags
+from ._connection import add_account_flags, look_at_account
 from ._findings_table import print_findings
 from ._loopback import check_loopback
 from ._progress import show_progress
+from ._settings import Settings, read_settings
 
 _DESCRIPTION = """\
 Check all that a phone call needs: the keys and the clock, the application, the number and its
@@ -45,7 +43,8 @@ examples:
   telnyx-trio doctor --json | jq -r '.findings[] | select(.status == "fail") | .remedy'
 
 status: 0 all is well, 1 something fails, 2 settings are missing and nothing else is wrong
-TELNYX_API_KEY and TELNYX_PUBLIC_KEY are read from the environment; they are never shown.
+TELNYX_API_KEY and TELNYX_PUBLIC_KEY are read from the environment or a .env file; they are never
+shown.
 """
 
 _API_KEY: Final = "API key"
@@ -53,6 +52,7 @@ _PUBLIC_KEY: Final = "public key"
 _ADDRESS: Final = "public address"
 _REACHABILITY: Final = "webhook reachability"
 _ACCOUNT: Final = "account"
+_SETTINGS: Final = "settings"
 
 _ACCOUNT_TIMEOUT: Final = 40.0
 _REACHABILITY_TIMEOUT: Final = 45.0
@@ -61,15 +61,9 @@ _REACHABILITY_TIMEOUT: Final = 45.0
 _Section: TypeAlias = Callable[[], Awaitable[list[Finding]]]
 
 
-def add_parser(commands: Any) -> None:
-    """Add this command to the command line."""
-    parser = commands.add_parser(
-        "doctor",
-        help="check everything that a phone call needs",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def fill_doctor_parser(parser: argparse.ArgumentParser) -> None:
+    """Make this command's parser of an empty one."""
+    parser.description, parser.epilog = _DESCRIPTION, _EPILOG
     add_account_flags(parser)
     parser.add_argument("--offline", action="store_true", help="check what needs no network, only")
     parser.add_argument("--json", action="store_true", help="print the findings as JSON, only")
@@ -101,6 +95,7 @@ def exit_status(findings: Sequence[Finding], *, offline: bool) -> int:
 
 async def _examine(options: argparse.Namespace) -> list[Finding]:
     """Run every section at once, and return what they found in their order."""
+    settings = read_settings(options)
     sections: dict[str, _Section] = {}
     results: dict[str, list[Finding]] = {}
 
@@ -112,39 +107,42 @@ async def _examine(options: argparse.Namespace) -> list[Finding]:
         return f"checking {', '.join(pending or ['the settings'])}"
 
     async with show_progress(describe, quiet=options.json):
-        address = [] if options.offline else await find_address(options)
+        address = [] if options.offline else await find_address(settings)
         public_url = next((one.found for one in address if one.status is FindingStatus.PASS), None)
         sections = {
-            "the account": lambda: check_account(options, public_url),
-            "the public address": lambda: _check_address(options, address, public_url),
+            "the account": lambda: check_account(settings, options, public_url),
+            "the public address": lambda: _check_address(settings, options, address, public_url),
             "a call on this machine": check_loopback,
         }
         async with trio.open_nursery() as nursery:
             for name in sections:
                 nursery.start_soon(run, name)
-    return [finding for name in sections for finding in results[name]]
+    wrong = [_failed(_SETTINGS, "settings that can be", text, "") for text in settings.problems]
+    return wrong + [finding for name in sections for finding in results[name]]
 
 
-async def check_account(options: argparse.Namespace, public_url: str | None) -> list[Finding]:
+async def check_account(
+    settings: Settings, options: argparse.Namespace, public_url: str | None
+) -> list[Finding]:
     """Check keys and clock, then what the account holds."""
     if options.offline:
-        return [_skipped(_API_KEY, "--offline"), *_check_public_key()]
-    if not os.environ.get("TELNYX_API_KEY", "").strip():
+        return [_skipped(_API_KEY, "--offline"), *_check_public_key(settings)]
+    if settings["api_key"] is None:
         return [
             _missing(_API_KEY, "TELNYX_API_KEY: portal, API Keys; without it, use --offline"),
-            *_check_public_key(),
+            *_check_public_key(settings),
             _skipped(_ACCOUNT, "there is no API key"),
         ]
     findings: list[Finding] = []
     with trio.move_on_after(_ACCOUNT_TIMEOUT) as scope:
         try:
-            async with open_client() as client:
+            async with settings.open_client() as client:
                 findings += await check_credentials(client.account)
-                findings += _check_public_key()
+                findings += _check_public_key(settings)
                 if client.account.clock_skew is None:
                     findings.append(_skipped(_ACCOUNT, "Telnyx's API did not answer"))
                 else:
-                    findings += await _preflight(options, client.account, public_url)
+                    findings += await look_at_account(client.account, settings, options, public_url)
         except ConfigurationError as error:
             found = "; ".join(error.problems)
             findings.append(_failed(_API_KEY, "settings that lead to Telnyx", found, ""))
@@ -154,35 +152,22 @@ async def check_account(options: argparse.Namespace, public_url: str | None) -> 
     return list(dict.fromkeys(findings))
 
 
-async def _preflight(
-    options: argparse.Namespace, account: Any, public_url: str | None
-) -> list[Finding]:
-    return await preflight(
-        account,
-        connection_id=options.call_control_app_id,
-        public_url=public_url,
-        phone_number=options.phone_number,
-        phone_number_id=options.phone_number_id,
-        to=options.to,
-        check_verified_destination=not options.skip_verified_destination_check,
-    )
+def _check_public_key(settings: Settings) -> list[Finding]:
+    if settings["public_key"] is None:
+        return [_missing(_PUBLIC_KEY, "TELNYX_PUBLIC_KEY: portal, API Keys, Public Key")]
+    finding = check_public_key(settings["public_key"])
+    if finding.status is FindingStatus.PASS:
+        return [finding]
+    return [replace(finding, found=f"{finding.found} (from {settings.sources['public_key']})")]
 
 
-def _check_public_key() -> list[Finding]:
-    public_key = os.environ.get("TELNYX_PUBLIC_KEY", "").strip()
-    if public_key:
-        return [check_public_key(public_key)]
-    return [_missing(_PUBLIC_KEY, "TELNYX_PUBLIC_KEY: portal, API Keys, Public Key")]
-
-
-async def find_address(options: argparse.Namespace) -> list[Finding]:
+async def find_address(settings: Settings) -> list[Finding]:
     """Look for the public address; it is what a finding that passes has found."""
     try:
-        found = await find_public_url(options.public_url, port=options.port)
+        found = await settings.find_public_url()
     except ConfigurationError as error:
         remedy = "; ".join(error.problems)
-        told = options.public_url or os.environ.get("NGROK_URL", "").strip()
-        if told:
+        if settings["public_url"]:
             return [_failed(_ADDRESS, "https://host", "something else", remedy)]
         return [
             Finding(name=_ADDRESS, status=FindingStatus.SKIPPED, found="not set", remedy=remedy)
@@ -191,16 +176,19 @@ async def find_address(options: argparse.Namespace) -> list[Finding]:
 
 
 async def _check_address(
-    options: argparse.Namespace, address: list[Finding], public_url: str | None
+    settings: Settings,
+    options: argparse.Namespace,
+    address: list[Finding],
+    public_url: str | None,
 ) -> list[Finding]:
     """Check that the public address leads to the server on this machine."""
     if options.offline:
         return [_skipped(_REACHABILITY, "--offline")]
     if public_url is None:
         return [*address, _skipped(_REACHABILITY, "the public address is not known")]
-    expected = f"{public_url} leads to port {options.port} of this machine"
+    expected = f"{public_url} leads to port {settings['port']} of this machine"
     with trio.move_on_after(_REACHABILITY_TIMEOUT):
-        return [*address, await check_reachability(public_url, options.port, expected)]
+        return [*address, await check_reachability(public_url, settings["port"], expected)]
     found = f"no answer within {_REACHABILITY_TIMEOUT:g} s"
     return [*address, _failed(_REACHABILITY, expected, found, "Try again")]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import pkgutil
 import sys
@@ -56,15 +57,27 @@ def _import(module_name: str) -> Any:
             raise ConfigurationError(
                 [f"there is no module {module_name!r} in {Path.cwd()} nor installed"]
             ) from None
-        traceback.print_exc()
+        _print_error(error)
         raise ConfigurationError(
             [f"{module_name} can't be imported: it needs {error.name!r}, which is not installed"]
         ) from None
     except Exception as error:
-        traceback.print_exc()
+        _print_error(error)
         raise ConfigurationError(
             [f"{module_name} can't be imported: {type(error).__name__}, see above"]
         ) from None
+
+
+def _print_error(error: Exception) -> None:
+    """Print an error of the module's with its traceback, without the frames that imported it."""
+    frames = error.__traceback__
+    while frames is not None and _is_import(frames.tb_frame.f_code.co_filename):
+        frames = frames.tb_next
+    traceback.print_exception(type(error), error, frames)
+
+
+def _is_import(file: str) -> bool:
+    return file in (__file__, pkgutil.__file__, importlib.__file__) or file.startswith("<frozen")
 
 
 def _no_attribute(module: Any, module_name: str, attribute: str) -> str:

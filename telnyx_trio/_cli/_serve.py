@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
-from typing import Any
 
 import trio
 
@@ -14,9 +14,11 @@ from .. import Call, CallServer, ServerConfig, open_server
 from ..servers import open_control_socket
 from ..testing import CALLER_WAV, Carrier, Phone, open_carrier
 from ._connection import add_connection_flags, open_connection
+from ._exit_status import INTERRUPTED
 from ._handler import Handler, load_handler
-from ._settings import SERVER_SETTINGS, Settings, add_settings, read_settings
-from ._signals import cancelled_by_signals, serve_until_signal
+from ._settings import Settings, read_settings
+from ._settings_table import SERVER_SETTINGS, add_settings
+from ._signals import cancelled_by_signals, run_until_signal, serve_until_signal
 
 _DESCRIPTION = """\
 Answer phone calls with a handler of yours, an async function that takes the call. The first Ctrl-C
@@ -39,15 +41,9 @@ SIMULATED_NUMBER = "+15550001111"
 SIMULATED_PARTY = "+15550002222"
 
 
-def add_parser(commands: Any) -> None:
-    """Add this command to the command line."""
-    parser = commands.add_parser(
-        "serve",
-        help="answer calls with a handler of yours",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def fill_serve_parser(parser: argparse.ArgumentParser) -> None:
+    """Make this command's parser of an empty one."""
+    parser.description, parser.epilog = _DESCRIPTION, _EPILOG
     parser.add_argument("handler", metavar="MODULE:HANDLER", help="such as agent:agent")
     parser.add_argument("--simulate", action="store_true", help="one call of a simulated carrier")
     parser.add_argument(
@@ -77,20 +73,31 @@ def start_log(settings: Settings) -> None:
 
 
 async def _serve(handler: Handler, settings: Settings, options: argparse.Namespace) -> int:
+    failed: list[Call] = []
+
     async def tell_and_handle(call: Call) -> None:
         began_at = trio.current_time()
         print(f"call from {call.info.from_number} to {call.info.to_number}", flush=True)
+        ended = "the handler failed"
         try:
             await handler(call)
+            ended = "the handler is done"
+        except Exception:
+            failed.append(call)
+            raise
         finally:
+            if trio.current_effective_deadline() == -math.inf:
+                ended = "hung up on"
             duration = trio.current_time() - began_at
-            how = call.outcome or f"handler done after {duration:.1f} s"
-            print(f"call from {call.info.from_number}: {how}", flush=True)
+            print(
+                f"call from {call.info.from_number}:"
+                f" {call.outcome or f'{ended} after {duration:.1f} s'}",
+                flush=True,
+            )
 
     async with cancelled_by_signals():
         if options.simulate:
-            await _simulate(tell_and_handle)
-            return 0
+            return await _simulate(tell_and_handle, settings) or int(bool(failed))
         needed = [] if options.skip_checks or settings["phone_number_id"] else ["phone_number"]
         if not options.setup_telnyx and not options.skip_checks:
             needed.append("connection_id")
@@ -106,41 +113,46 @@ async def _serve(handler: Handler, settings: Settings, options: argparse.Namespa
             print(f"listening at {server.url}; now call {number}", flush=True)
             await serve_until_signal(server, _tell)
         return 0
-    return 130
+    return INTERRUPTED
 
 
 def _tell(text: str) -> None:
     print(text, flush=True)
 
 
-async def _simulate(handler: Handler) -> None:
+async def _simulate(handler: Handler, settings: Settings) -> int:
     caller = Phone(says=CALLER_WAV, speak_at=3, hang_up_at=10)
     async with (
-        open_simulation() as (carrier, config),
+        open_simulation(settings) as (carrier, config),
         open_server(config, handler) as server,
         open_control_socket(server),
     ):
         lead_to(carrier, server)
         leg = await carrier.call_in(to=SIMULATED_NUMBER, from_=SIMULATED_PARTY, phone=caller)
+        is_interrupted = await run_until_signal(leg.wait_ended) is None
+        await server.stop(drain_timeout=0 if is_interrupted else None)
         hangup = await leg.wait_ended()
         print(f"the call ended: {hangup.cause} by {hangup.source}", flush=True)
-        await server.stop()
+    return INTERRUPTED if is_interrupted else 0
 
 
 @asynccontextmanager
-async def open_simulation() -> AsyncIterator[tuple[Carrier, ServerConfig]]:
-    """Run a simulated carrier; give it and the settings that lead to it."""
+async def open_simulation(settings: Settings) -> AsyncIterator[tuple[Carrier, ServerConfig]]:
+    """Run a simulated carrier; give it and the settings that lead to it.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+    """
     async with open_carrier() as carrier:
         carrier.account.add_number(SIMULATED_NUMBER, connection_id=carrier.connection_id)
         yield (
             carrier,
-            ServerConfig(
+            settings.simulated_config(
                 api_key=carrier.api_key,
                 public_key=carrier.public_key,
                 base_url=carrier.base_url,
                 connection_id=carrier.connection_id,
                 phone_number=SIMULATED_NUMBER,
-                port=0,
             ),
         )
 

@@ -13,14 +13,13 @@ from .. import (
     Finding,
     FindingStatus,
     TelnyxError,
-    find_public_url,
-    open_client,
-    preflight,
     undo_dead_runs,
 )
 from ..provisioning import Journal, JournalEntry
-from ._account_flags import add_account_flags
+from ._connection import add_account_flags, look_at_account
 from ._findings_table import print_findings
+from ._settings import read_settings
+from ._settings_table import add_settings
 from ._table import print_table
 
 _DESCRIPTION = """\
@@ -46,20 +45,15 @@ TELNYX_API_KEY is needed for check and undo.
 """
 
 
-def add_parser(commands: Any) -> None:
-    """Add this command to the command line."""
-    parser = commands.add_parser(
-        "setup",
-        help="check an account; put back what killed runs left",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def fill_setup_parser(parser: argparse.ArgumentParser) -> None:
+    """Make this command's parser of an empty one."""
+    parser.description, parser.epilog = _DESCRIPTION, _EPILOG
     actions = parser.add_subparsers(title="actions", metavar="ACTION", required=True)
     check = actions.add_parser("check", help="whether the account is ready; changes nothing")
     add_account_flags(check)
     check.set_defaults(run=_run_check)
     undo = actions.add_parser("undo", help="put back what killed runs left")
+    add_settings(undo, ["base_url"])
     undo.set_defaults(run=_run_undo)
     show = actions.add_parser("show", help="show the undo journal")
     show.set_defaults(run=_run_show)
@@ -85,10 +79,11 @@ def _run(act: Any, options: argparse.Namespace) -> int:
 
 
 async def _check(options: argparse.Namespace) -> int:
+    settings = read_settings(options)
     findings = []
     public_url = None
     try:
-        public_url = await find_public_url(options.public_url, port=options.port)
+        public_url = await settings.find_public_url()
     except ConfigurationError as error:
         findings.append(
             Finding(
@@ -99,22 +94,14 @@ async def _check(options: argparse.Namespace) -> int:
                 remedy=str(error),
             )
         )
-    async with open_client() as client:
-        findings += await preflight(
-            client.account,
-            connection_id=options.call_control_app_id,
-            public_url=public_url,
-            phone_number=options.phone_number,
-            phone_number_id=options.phone_number_id,
-            to=options.to,
-            check_verified_destination=not options.skip_verified_destination_check,
-        )
+    async with settings.open_client() as client:
+        findings += await look_at_account(client.account, settings, options, public_url)
     print_findings(findings)
     return int(any(finding.status is FindingStatus.FAIL for finding in findings))
 
 
 async def _undo(options: argparse.Namespace) -> int:
-    async with open_client() as client:
+    async with read_settings(options).open_client() as client:
         reports = await undo_dead_runs(client.account)
     for report in reports:
         print(report.name)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 import trio
 
 from .. import CallServer
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
@@ -31,8 +34,21 @@ async def cancelled_by_signals() -> AsyncIterator[trio.CancelScope]:
             nursery.cancel_scope.cancel()
 
 
+async def run_until_signal(run: Callable[[], Awaitable[T]]) -> T | None:
+    """Run something; at a signal cancel it, and return None once its cleanup is done.
+
+    What is around it, such as the carrier that a call is hung up at, goes on meanwhile.
+    """
+    async with cancelled_by_signals():
+        return await run()
+    return None
+
+
 async def serve_until_signal(server: CallServer, tell: Callable[[str], None]) -> None:
-    """Wait for a signal, then for the running calls to end; at a second signal hang up on them."""
+    """Wait for a signal, then for the running calls to end; at a second signal hang up on them.
+
+    Returns when no call is left, with the server still there.
+    """
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         await anext(signals)
         live = server.statistics().live_calls
@@ -48,3 +64,4 @@ async def serve_until_signal(server: CallServer, tell: Callable[[str], None]) ->
 
             await server.stop()
             nursery.cancel_scope.cancel()
+        await server.stop(drain_timeout=0)

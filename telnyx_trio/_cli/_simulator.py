@@ -20,7 +20,9 @@ answered after a second by somebody who says a sentence and listens.
 _EPILOG = """\
 examples:
   telnyx-trio simulator --port 9000
-      a carrier for programs that dial
+      a carrier for programs that dial; as with a new account, no number is verified yet:
+      telnyx-trio dial agent:agent --to +15550003333 --skip-verified-destination-check \\
+          --public-url http://127.0.0.1:8000
   telnyx-trio simulator --webhook-url http://127.0.0.1:8000/telnyx/events --call +15550002222
       also calls +15550002222 once, which a server at port 8000 answers
 """
@@ -28,15 +30,9 @@ examples:
 _NUMBER = "+15550001111"
 
 
-def add_parser(commands: Any) -> None:
-    """Add this command to the command line."""
-    parser = commands.add_parser(
-        "simulator",
-        help="run a simulated carrier",
-        description=_DESCRIPTION,
-        epilog=_EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def fill_simulator_parser(parser: argparse.ArgumentParser) -> None:
+    """Make this command's parser of an empty one."""
+    parser.description, parser.epilog = _DESCRIPTION, _EPILOG
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (%(default)s)")
     parser.add_argument("--port", type=_port, default=9000, help="port; 0 is any (%(default)s)")
     parser.add_argument("--webhook-url", metavar="URL", help="where its webhooks go")

@@ -205,7 +205,7 @@ def _problems_of(values: Mapping[str, Any]) -> list[str]:
         try:
             WebhookVerifier(public_key)
         except ConfigurationError as error:
-            problems += error.problems
+            problems += [f"public_key: {problem}" for problem in error.problems]
     public_url = values.get("public_url")
     if public_url is not None and normalise_public_url(public_url) is None:
         problems.append("public_url is no address: give https://host, or http://host:port")
