@@ -72,6 +72,8 @@ if TYPE_CHECKING:
     from ._errors import WebhookError as WebhookError
     from ._events import DtmfReceived as DtmfReceived
     from ._events import MarkReturned as MarkReturned
+    from ._events import SpeechEnded as SpeechEnded
+    from ._events import SpeechStarted as SpeechStarted
     from ._events import StreamErrorReceived as StreamErrorReceived
     from ._events import StreamEvent as StreamEvent
     from ._findings import Finding as Finding
@@ -95,6 +97,10 @@ if TYPE_CHECKING:
     from ._websocket import open_client_websocket as open_client_websocket
     from ._websocket import open_server_websocket as open_server_websocket
     from .audio import PcmData as PcmData
+    from .audio import SpeechEdge as SpeechEdge
+    from .audio import VoiceActivity as VoiceActivity
+    from .audio import VoiceActivityDetector as VoiceActivityDetector
+    from .audio import VoiceGate as VoiceGate
     from .audio import l16_to_pcm as l16_to_pcm
     from .audio import pcm_to_l16 as pcm_to_l16
     from .audio import pcm_to_pcma as pcm_to_pcma
@@ -180,7 +186,14 @@ _ROOMS = {
         "UnsupportedEncoding",
         "WebhookError",
     ),
-    "._events": ("DtmfReceived", "MarkReturned", "StreamErrorReceived", "StreamEvent"),
+    "._events": (
+        "DtmfReceived",
+        "MarkReturned",
+        "SpeechEnded",
+        "SpeechStarted",
+        "StreamErrorReceived",
+        "StreamEvent",
+    ),
     "._findings": ("Finding", "FindingStatus"),
     "._media_stream": (
         "AudioTrack",
@@ -196,6 +209,10 @@ _ROOMS = {
     "._websocket": ("WebSocket", "open_client_websocket", "open_server_websocket"),
     ".audio": (
         "PcmData",
+        "SpeechEdge",
+        "VoiceActivity",
+        "VoiceActivityDetector",
+        "VoiceGate",
         "l16_to_pcm",
         "pcm_to_l16",
         "pcm_to_pcma",

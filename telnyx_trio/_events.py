@@ -48,4 +48,33 @@ class StreamErrorReceived:
     error: StreamError
 
 
-StreamEvent: TypeAlias = DtmfReceived | MarkReturned | StreamErrorReceived
+@dataclass(frozen=True)
+class SpeechStarted:
+    """The far party has begun to speak.
+
+    Attributes:
+        at: when, in seconds of received audio: of ``call.received``, from its beginning. It is
+            where speech began, not where that was known.
+        detected_at: when it was known, on the same clock.
+    """
+
+    at: float
+    detected_at: float
+
+
+@dataclass(frozen=True)
+class SpeechEnded:
+    """The far party has ceased to speak.
+
+    Attributes:
+        at: when, in seconds of received audio, as for ``SpeechStarted``.
+        detected_at: when it was known, on the same clock.
+    """
+
+    at: float
+    detected_at: float
+
+
+StreamEvent: TypeAlias = (
+    DtmfReceived | MarkReturned | SpeechEnded | SpeechStarted | StreamErrorReceived
+)

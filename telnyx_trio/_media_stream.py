@@ -48,7 +48,7 @@ from ._types import (
 )
 from ._watchdog import SILENCE_TIMEOUT, START_TIMEOUT, watch_silence, watch_start
 from ._websocket import CLOSE_TIMEOUT, WebSocket, as_websocket
-from .audio import PcmData
+from .audio import PcmData, VoiceActivity
 from .protocol import Command, Start, Stop, StreamState
 
 if TYPE_CHECKING:
@@ -89,6 +89,8 @@ class MediaStream:
         lead: seconds that sent audio may run ahead of real time.
         idle_audio: what is sent while there is nothing else: "none", "silence", or "noise", which
             is faint. Audio that follows is held up by at most 20 ms.
+        voice_activity: makes the detector that tells when the far party speaks, given the sample
+            rate, as the class ``VoiceGate`` does; None for none, until something needs one.
         start_timeout: seconds to ``start`` from acceptance or, given ``answered``, from when that
             is set or seen by ``run`` to be set.
         silence_timeout: seconds without any media message after which the stream is given up.
@@ -104,8 +106,9 @@ class MediaStream:
         send_format: what we send.
         audio_track: received audio, one object from before ``start`` to after the end.
         audio_tracks: the same by track name; both of them when ``track`` is "both".
-        events: key presses, returned marks and complaints of Telnyx's about what we sent. Holds
-            256 and drops the oldest, which ``statistics`` counts.
+        events: key presses, returned marks, complaints of Telnyx's about what we sent, and the
+            beginnings and ends of speech. Holds 256 and drops the oldest, which ``statistics``
+            counts.
 
     Raises:
         UnsupportedEncoding: ``send_format`` names a codec that we do not encode.
@@ -114,7 +117,7 @@ class MediaStream:
             OPUS has no such rate.
         ValueError: ``track``, ``send_mode``, ``byteorder``, ``lead`` or ``idle_audio`` is none of
             what they may be.
-        TypeError: ``websocket`` is nothing of the above.
+        TypeError: ``websocket`` is nothing of the above, or ``voice_activity`` cannot be called.
     """
 
     def __init__(
@@ -128,6 +131,7 @@ class MediaStream:
         byteorder: WireByteOrder = "auto",
         lead: float = DEFAULT_LEAD,
         idle_audio: IdleAudio = "none",
+        voice_activity: VoiceActivity | None = None,
         start_timeout: float = START_TIMEOUT,
         silence_timeout: float = SILENCE_TIMEOUT,
         answered: trio.Event | None = None,
@@ -155,7 +159,7 @@ class MediaStream:
         self._playout = Playout(lead)
         self._outbox = Outbox(self.send_format, self._playout, idle_audio)
         take_mark = self._outbox.mark_returned
-        self._receiver = Receiver(track, self.media_format, byteorder, take_mark)
+        self._receiver = Receiver(track, self.media_format, byteorder, take_mark, voice_activity)
         self.audio_track: Final[AudioTrack] = self._receiver.audio_track
         self.audio_tracks: Final[Mapping[Track, AudioTrack]] = self._receiver.audio_tracks
         self.events: Final[RingChannel[StreamEvent]] = self._receiver.events
@@ -417,6 +421,7 @@ class MediaStream:
         source: AudioSource,
         nursery: trio.Nursery,
         *,
+        barge_in: bool = False,
         make_error: Callable[[], Exception] | None = None,
     ) -> Playback:
         """Play audio to the caller, behind all that was sent and played before; see ``Call.play``.
@@ -424,19 +429,24 @@ class MediaStream:
         Args:
             source: what to play.
             nursery: where the task lives that reads it; cancelled, the playback is interrupted.
+            barge_in: have it interrupted when the far party begins to speak.
             make_error: makes what ``done`` raises when the stream ended before; unless given,
                 the errors of ``send_audio``.
 
         Raises:
             trio.BrokenResourceError: the stream has ended.
             trio.ClosedResourceError: you closed it.
-            LocalProtocolError: the stream is in mp3 mode.
+            LocalProtocolError: the stream is in mp3 mode; or ``barge_in``, and it does not carry
+                the far party's voice.
             InvalidWav, OSError, TypeError: ``source`` cannot be played.
         Cancelled: nothing is played.
         """
         self._check_plays()
+        speech = self._receiver.speech if barge_in else None
+        if speech is not None:
+            speech.need()
         source = await load(source)
-        playback = Playback(self._sender, make_error or self._end_error)
+        playback = Playback(self._sender, make_error or self._end_error, speech)
         try:
             nursery.start_soon(playback.run, source)
         except BaseException:
@@ -465,6 +475,31 @@ class MediaStream:
             raise LocalProtocolError(
                 "this stream sends whole MP3 files: use send_mp3, and a mark to learn of the end"
             )
+
+    # Whether the far party speaks.
+
+    @property
+    def is_speaking(self) -> bool:
+        """Whether the far party speaks now; False while nothing listens for it."""
+        return self._receiver.speech.speaking
+
+    async def wait_speech_started(self) -> None:
+        """Wait until the far party speaks; see ``Call.wait_speech_started``.
+
+        Raises:
+            trio.BrokenResourceError: the stream ended before.
+            trio.ClosedResourceError: you closed it.
+            LocalProtocolError: the stream does not carry the far party's voice.
+        """
+        await self._receiver.speech.wait(True, self._check_open)
+
+    async def wait_speech_ended(self) -> None:
+        """Wait until the far party does not speak; see ``Call.wait_speech_ended``.
+
+        Raises:
+            As ``wait_speech_started``.
+        """
+        await self._receiver.speech.wait(False, self._check_open)
 
     async def _send_loop(self) -> None:
         await self._started.wait()

@@ -16,9 +16,11 @@ from typing import Final
 
 import trio
 
+from ._events import SpeechStarted
 from ._play_source import AudioSource, SourceReader
 from ._segment import SegmentEnd
 from ._sender import Sender
+from ._speech import SpeechWatch
 
 logger = logging.getLogger("telnyx_trio.media")
 
@@ -50,15 +52,28 @@ class Playback:
     Args:
         sender: what sends it.
         make_error: makes the error that is raised when the stream ended under it.
+        speech: whose beginning interrupts it; None if nothing that is said does.
+
+    Attributes:
+        barged_in: the speech that interrupted it; None if none has.
     """
 
-    def __init__(self, sender: Sender, make_error: Callable[[], Exception]) -> None:
+    def __init__(
+        self,
+        sender: Sender,
+        make_error: Callable[[], Exception],
+        speech: SpeechWatch | None = None,
+    ) -> None:
         self._sender = sender
         self._make_error = make_error
         self._error: Exception | None = None
         self._scope = trio.CancelScope()
         self._settled = trio.Event()
+        self.barged_in: SpeechStarted | None = None
+        self._speech = speech
         self._segment = sender.open_playback(self._note_over)
+        if speech is not None:
+            speech.add_listener(self._give_way)
 
     def __repr__(self) -> str:
         return f"<Playback {self.state.value}, {self.heard_ms:.0f} ms heard>"
@@ -148,6 +163,12 @@ class Playback:
                 logger.warning("playback: its source failed after its end: %r", error)
         self._sender.close_playback(self._segment)
 
+    def _give_way(self, started: SpeechStarted) -> None:
+        self.barged_in = started
+        self.interrupt()
+
     def _note_over(self, _: SegmentEnd) -> None:
+        if self._speech is not None:
+            self._speech.remove_listener(self._give_way)
         self._settled.set()
         self._scope.cancel()

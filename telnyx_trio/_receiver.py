@@ -23,8 +23,9 @@ from ._errors import RemoteProtocolError, StreamError
 from ._events import DtmfReceived, MarkReturned, StreamErrorReceived, StreamEvent
 from ._redact import cut
 from ._ring_channel import RingChannel
+from ._speech import SpeechWatch
 from ._types import ByteOrder, TelnyxMediaFormat, Track, TrackSelection, WireByteOrder
-from .audio import Decoder, PcmData, open_decoder
+from .audio import Decoder, PcmData, VoiceActivity, open_decoder
 from .protocol import Dtmf, Error, Mark, Media, MediaConnection, Message, Start, Stop
 
 logger = logging.getLogger("telnyx_trio.media")
@@ -78,12 +79,14 @@ class Receiver:
         byteorder: of L16 on the wire.
         take_mark: takes the name of a mark that came back, and the time; returns the event that it
             is, None if it is none.
+        voice_activity: makes what tells whether the far party speaks.
 
     Attributes:
         connection: the protocol's state, shared with the send side.
         audio_track: audio of the track asked for; of "both" the inbound one.
         audio_tracks: the same by name, of "both" the outbound one too.
-        events: key presses, marks and complaints.
+        events: key presses, marks, complaints, and when the far party speaks.
+        speech: whether it does.
         messages: texts received.
         packets: media messages taken of the tracks asked for.
         undecodable: of those, the ones that its codec could make nothing of.
@@ -97,6 +100,7 @@ class Receiver:
         media_format: TelnyxMediaFormat,
         byteorder: WireByteOrder,
         take_mark: Callable[[str, float], MarkReturned | None],
+        voice_activity: VoiceActivity | None = None,
     ) -> None:
         self.connection: Final = MediaConnection()
         primary: Track = "outbound" if track == "outbound" else "inbound"
@@ -106,6 +110,9 @@ class Receiver:
             tracks["outbound"] = AudioTrack(media_format)
         self.audio_tracks: Final[Mapping[Track, AudioTrack]] = MappingProxyType(tracks)
         self.events: Final[RingChannel[StreamEvent]] = RingChannel(MAX_EVENTS)
+        self.speech: Final = SpeechWatch(
+            voice_activity, self.events.put, can_hear="inbound" in tracks
+        )
         self.messages = 0
         self.packets = 0
         self.undecodable = 0
@@ -167,6 +174,7 @@ class Receiver:
                 self._take_media(message, self.last_media)
         for track in self.audio_tracks.values():
             track.end()
+        self.speech.end()
         self.events.end()
         for decoder in self._decoders.values():
             decoder.close()
@@ -192,6 +200,8 @@ class Receiver:
             self.byteorder_heard.set()
         if pcm.n_samples:
             self.audio_tracks[media.track].put(pcm, pcm.duration)
+            if media.track == "inbound":
+                self.speech.hear(pcm)
 
     def _take_event(self, message: Message, now: float) -> None:
         match message:

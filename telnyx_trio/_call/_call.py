@@ -40,9 +40,9 @@ class Call:
 
     Attributes:
         info: the registry's entry of this call: numbers, ids, times.
-        events: key presses, marks, complaints of Telnyx about the stream, and the call's webhooks.
-            Holds 256 and drops the oldest. It ends with the call, at most a second later if the
-            hangup webhook is awaited.
+        events: key presses, marks, complaints of Telnyx about the stream, the beginnings and ends
+            of speech (with ``voice_activity``), and the call's webhooks. Holds 256 and drops the
+            oldest. It ends with the call, at most a second later if the hangup webhook is awaited.
         stream: the media stream underneath.
         nursery: for your own tasks; they are cancelled on leaving, before anything is closed.
         machine_detection: who answered, once Telnyx has found out; None before, and for a call
@@ -172,7 +172,7 @@ class Call:
         except _GONE:
             raise self._ended_error() from None
 
-    async def play(self, source: AudioSource) -> Playback:
+    async def play(self, source: AudioSource, *, barge_in: bool = False) -> Playback:
         """Play audio to the far party; returns as soon as it is queued.
 
         It follows all that was sent and played before; what is sent later follows it. Playbacks
@@ -183,6 +183,9 @@ class Call:
             source: the path of a WAV file of 16-bit PCM; PcmData, or an iterator of it that is
                 synchronous (and must not block) or asynchronous, of any rates and sizes; or bytes
                 that are PCM, as ``RawAudio(chunks, sample_rate=24000)``.
+            barge_in: have it interrupted as soon as the far party begins to speak, also while it
+                waits for its turn. Then ``handle.barged_in`` says so. If no ``voice_activity`` was
+                chosen, ``VoiceGate`` listens from now on.
 
         Returns:
             The handle: ``await handle.done()``, ``handle.heard_ms``, ``handle.interrupt()``.
@@ -192,11 +195,45 @@ class Call:
             InvalidWav: the file is no WAV of 16-bit PCM.
             OSError: it cannot be read.
             TypeError: ``source`` is nothing that can be played.
-            LocalProtocolError: the call sends MP3 files (``send_mode="mp3"``).
+            LocalProtocolError: the call sends MP3 files (``send_mode="mp3"``); or ``barge_in``
+                with ``track="outbound"``, where the far party is not heard.
         Cancelled: nothing is played.
         """
         try:
-            return await self.stream.play(source, self.nursery, make_error=self._ended_error)
+            return await self.stream.play(
+                source, self.nursery, barge_in=barge_in, make_error=self._ended_error
+            )
+        except _GONE:
+            raise self._ended_error() from None
+
+    @property
+    def is_speaking(self) -> bool:
+        """Whether the far party speaks now; False while nothing listens for it."""
+        return self.stream.is_speaking
+
+    async def wait_speech_started(self) -> None:
+        """Wait until the far party speaks; returns at once if it does.
+
+        If no ``voice_activity`` was chosen, ``VoiceGate`` listens from now on. When it began is
+        told by ``SpeechStarted`` in ``events``.
+
+        Raises:
+            CallEnded: the call ended before.
+            LocalProtocolError: ``track="outbound"`` does not carry the far party's voice.
+        """
+        try:
+            await self.stream.wait_speech_started()
+        except _GONE:
+            raise self._ended_error() from None
+
+    async def wait_speech_ended(self) -> None:
+        """Wait until the far party does not speak; returns at once if it does not.
+
+        Raises:
+            As ``wait_speech_started``.
+        """
+        try:
+            await self.stream.wait_speech_ended()
         except _GONE:
             raise self._ended_error() from None
 

@@ -61,6 +61,7 @@ _STREAM_OPTIONS: Final = (
     "byteorder",
     "lead",
     "idle_audio",
+    "voice_activity",
     "start_timeout",
     "silence_timeout",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final, TypedDict
 
 from .._types import IdleAudio, SendMode, TelnyxMediaFormat, TrackSelection, WireByteOrder
+from ..audio import VoiceActivity
 
 MAX_DURATION: Final = 14_400.0
 """Seconds; the longest that Telnyx lets a call last (``time_limit_secs`` of dial)."""
@@ -24,6 +25,8 @@ class CallOptions(TypedDict, total=False):
         lead: seconds that sent audio runs ahead of real time, 0.4 by default.
         idle_audio: what is sent while there is nothing else: "none" (default), "silence", or
             "noise", which is faint.
+        voice_activity: what tells when the far party speaks: ``VoiceGate``, or whatever else makes
+            a ``VoiceActivityDetector`` for a sample rate; None (default) until something needs it.
         start_timeout: seconds until ``start`` must have come, 10 by default.
         silence_timeout: seconds without any media message that end the call, 30 by default.
         max_duration: seconds after which we hang up, 14400 by default.
@@ -38,6 +41,7 @@ class CallOptions(TypedDict, total=False):
     byteorder: WireByteOrder
     lead: float
     idle_audio: IdleAudio
+    voice_activity: VoiceActivity | None
     start_timeout: float
     silence_timeout: float
     max_duration: float

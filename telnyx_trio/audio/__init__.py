@@ -22,3 +22,7 @@ from ._mp3 import require_mp3 as require_mp3
 from ._packetize import PacketEncoder as PacketEncoder
 from ._pcm import PcmData as PcmData
 from ._resample import Resampler as Resampler
+from ._voice_activity import SpeechEdge as SpeechEdge
+from ._voice_activity import VoiceActivity as VoiceActivity
+from ._voice_activity import VoiceActivityDetector as VoiceActivityDetector
+from ._voice_gate import VoiceGate as VoiceGate

@@ -252,7 +252,12 @@ def _problems_of_call(call: Mapping[str, Any]) -> list[str]:
             problems.append(
                 f"{name} of call is {call[name]!r}; it may be {', '.join(map(str, choices))}"
             )
-    for name in known - _CALL_CHOICES.keys():
+    voice_activity = call.get("voice_activity")
+    if voice_activity is not None and not callable(voice_activity):
+        problems.append(
+            f"voice_activity of call is {voice_activity!r}; it makes a detector, as VoiceGate does"
+        )
+    for name in known - _CALL_CHOICES.keys() - {"voice_activity"}:
         value = call.get(name, 0.0)
         if not isinstance(value, (int, float)) or not value >= 0:
             problems.append(f"{name} of call is {value!r}; it is a number of seconds")
