@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from ._call import MachineGreeting as MachineGreeting
     from ._call import TransferredLeg as TransferredLeg
     from ._call import open_call as open_call
+    from ._digit_gather import DigitsEnd as DigitsEnd
+    from ._digit_gather import GatheredDigits as GatheredDigits
     from ._errors import ApiError as ApiError
     from ._errors import AuthenticationFailed as AuthenticationFailed
     from ._errors import CallAlreadyEnded as CallAlreadyEnded
@@ -146,6 +148,7 @@ _ROOMS = {
         "TransferredLeg",
         "open_call",
     ),
+    "._digit_gather": ("DigitsEnd", "GatheredDigits"),
     "._errors": (
         "ApiError",
         "AuthenticationFailed",

@@ -16,12 +16,13 @@ class DtmfReceived:
     Attributes:
         digit: one of 0-9, A-D, *, #.
         occurred_at: when, by Telnyx's clock; None if it did not say.
-        source: the way it came; a press that comes both ways is told once, as "media".
+        source: the way it came: on the media socket, by webhook, or as a tone in the audio, if
+            somebody listens for those. In a call, a press that comes several ways is told once.
     """
 
     digit: str
     occurred_at: datetime | None = None
-    source: Literal["media", "webhook"] = "media"
+    source: Literal["media", "webhook", "in_band"] = "media"
 
 
 @dataclass(frozen=True)

@@ -91,6 +91,8 @@ class MediaStream:
             is faint. Audio that follows is held up by at most 20 ms.
         voice_activity: makes the detector that tells when the far party speaks, given the sample
             rate, as the class ``VoiceGate`` does; None for none, until something needs one.
+        in_band_dtmf: whether key presses are also listened for as tones in the caller's audio, for
+            callers whose lines tell of them in no other way. About 25 us per 20 ms.
         start_timeout: seconds to ``start`` from acceptance or, given ``answered``, from when that
             is set or seen by ``run`` to be set.
         silence_timeout: seconds without any media message after which the stream is given up.
@@ -132,6 +134,7 @@ class MediaStream:
         lead: float = DEFAULT_LEAD,
         idle_audio: IdleAudio = "none",
         voice_activity: VoiceActivity | None = None,
+        in_band_dtmf: bool = False,
         start_timeout: float = START_TIMEOUT,
         silence_timeout: float = SILENCE_TIMEOUT,
         answered: trio.Event | None = None,
@@ -159,7 +162,14 @@ class MediaStream:
         self._playout = Playout(lead)
         self._outbox = Outbox(self.send_format, self._playout, idle_audio)
         take_mark = self._outbox.mark_returned
-        self._receiver = Receiver(track, self.media_format, byteorder, take_mark, voice_activity)
+        self._receiver = Receiver(
+            track,
+            self.media_format,
+            byteorder,
+            take_mark,
+            voice_activity=voice_activity,
+            in_band_dtmf=in_band_dtmf,
+        )
         self.audio_track: Final[AudioTrack] = self._receiver.audio_track
         self.audio_tracks: Final[Mapping[Track, AudioTrack]] = self._receiver.audio_tracks
         self.events: Final[RingChannel[StreamEvent]] = self._receiver.events

@@ -25,7 +25,7 @@ from ._redact import cut
 from ._ring_channel import RingChannel
 from ._speech import SpeechWatch
 from ._types import ByteOrder, TelnyxMediaFormat, Track, TrackSelection, WireByteOrder
-from .audio import Decoder, PcmData, VoiceActivity, open_decoder
+from .audio import Decoder, DtmfDetector, PcmData, VoiceActivity, open_decoder
 from .protocol import Dtmf, Error, Mark, Media, MediaConnection, Message, Start, Stop
 
 logger = logging.getLogger("telnyx_trio.media")
@@ -80,6 +80,7 @@ class Receiver:
         take_mark: takes the name of a mark that came back, and the time; returns the event that it
             is, None if it is none.
         voice_activity: makes what tells whether the far party speaks.
+        in_band_dtmf: whether key presses are listened for in its audio.
 
     Attributes:
         connection: the protocol's state, shared with the send side.
@@ -100,7 +101,9 @@ class Receiver:
         media_format: TelnyxMediaFormat,
         byteorder: WireByteOrder,
         take_mark: Callable[[str, float], MarkReturned | None],
+        *,
         voice_activity: VoiceActivity | None = None,
+        in_band_dtmf: bool = False,
     ) -> None:
         self.connection: Final = MediaConnection()
         primary: Track = "outbound" if track == "outbound" else "inbound"
@@ -122,6 +125,8 @@ class Receiver:
         self._byteorder: WireByteOrder = byteorder
         self._take_mark = take_mark
         self._decoders: dict[Track, Decoder] = {}
+        self._in_band_dtmf = in_band_dtmf
+        self._tones: DtmfDetector | None = None
 
     @property
     def byteorder(self) -> ByteOrder | None:
@@ -202,6 +207,14 @@ class Receiver:
             self.audio_tracks[media.track].put(pcm, pcm.duration)
             if media.track == "inbound":
                 self.speech.hear(pcm)
+                if self._in_band_dtmf:
+                    self._listen_for_tones(pcm)
+
+    def _listen_for_tones(self, pcm: PcmData) -> None:
+        if self._tones is None:
+            self._tones = DtmfDetector(pcm.sample_rate)
+        for tone in self._tones.process(pcm.mono_int16()):
+            self.events.put(DtmfReceived(tone.digit, source="in_band"))
 
     def _take_event(self, message: Message, now: float) -> None:
         match message:

@@ -10,24 +10,26 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
 
-from .._errors import CallEnded
+from .._digit_gather import DigitRules, GatheredDigits
+from .._errors import CallEnded, LocalProtocolError
 from .._events import StreamEvent
 from .._media_stream import MAX_EVENTS, AudioTrack, MediaStream, MediaStreamStatistics
 from .._play_source import AudioSource
 from .._playback import Playback
 from .._registry import TelnyxCall
 from .._ring_channel import RingChannel
+from ..audio import PcmData, dtmf_tones
 from ..call_control import split_client_state, tag_client_state
 from ..webhooks import MachineDetectionEnded, MachineGreetingEnded, WebhookEvent
 from ._carrier_recording import CarrierRecording, open_carrier_recording
 from ._ending import CallOutcome, Ending, EndReason
 from ._hold import Hold, Holding
+from ._keypad import Keypad
 from ._listeners import Listeners
 from ._machine import MachineDetection, MachineGreeting
 from ._outcomes import GatherResult, OutcomeCommands, TransferredLeg
 
 if TYPE_CHECKING:
-    from ..audio import PcmData
     from ..call_control import RecordingChannels, RecordingFormat, TelnyxClient
 
 CallEvent: TypeAlias = StreamEvent | WebhookEvent
@@ -44,6 +46,7 @@ class Call:
             of speech (with ``voice_activity``), and the call's webhooks. Holds 256 and drops the
             oldest. It ends with the call, at most a second later if the hangup webhook is awaited.
         stream: the media stream underneath.
+        keypad: the keys of the far party that wait to be gathered, see ``gather_digits``.
         nursery: for your own tasks; they are cancelled on leaving, before anything is closed.
         machine_detection: who answered, once Telnyx has found out; None before, and for a call
             that was not dialled with ``answering_machine_detection``.
@@ -65,6 +68,7 @@ class Call:
         self.machine_detection: MachineDetection | None = None
         self.machine_greeting: MachineGreeting | None = None
         self.events: Final[RingChannel[CallEvent]] = RingChannel(MAX_EVENTS)
+        self.keypad: Final = Keypad(self._ended_error)
         self._ending = ending
         self._hold = hold
         self._listeners = listeners
@@ -251,6 +255,78 @@ class Call:
             await self.stream.drain()
         except _GONE:
             raise self._ended_error() from None
+
+    # Keys.
+
+    async def gather_digits(
+        self,
+        count: int | None = None,
+        *,
+        terminator: str = "#",
+        first_timeout: float = 10.0,
+        digit_timeout: float = 5.0,
+        prompt: AudioSource | None = None,
+        type_ahead: bool = True,
+    ) -> GatheredDigits:
+        """Gather the keys that the far party presses: a PIN, a choice from a menu.
+
+        It works on what comes over the media socket, by webhook and, with the option
+        ``in_band_dtmf``, as tones. ``events`` has the same keys. One gathering is under way at a
+        time; a second one waits for its turn.
+
+        Args:
+            count: as many are enough; None for any number.
+            terminator: any of these keys ends it; "" for none.
+            first_timeout: seconds until the first key, from the end of the prompt.
+            digit_timeout: seconds from one key to the next.
+            prompt: played first, as ``play`` does; the first key interrupts it.
+            type_ahead: take keys that were pressed before, too, since the last gathering or the
+                beginning of the call. If there are any, the prompt is not played. A terminator
+                right behind the last of ``count`` digits is not kept.
+
+        Returns:
+            The digits, and what ended it; that nobody pressed a key in time is no error.
+
+        Raises:
+            CallEnded: the call ended before.
+            LocalProtocolError: a value is none of what it may be.
+            InvalidWav, OSError, TypeError: the prompt cannot be played.
+            Exception: what the prompt's source raised.
+        Cancelled: the prompt is interrupted; keys pressed so far wait for the next gathering.
+        """
+        rules = DigitRules(count, terminator, first_timeout, digit_timeout)
+        play_prompt = None if prompt is None else partial(self.play, prompt)
+        return await self.keypad.gather(rules, play_prompt, type_ahead=type_ahead)
+
+    async def send_dtmf(
+        self, digits: str, *, duration: float = 0.25, in_band: bool = False
+    ) -> None:
+        """Press keys for the far party, say for a menu that answered; returns before they sound.
+
+        Args:
+            digits: of ``0-9 A-D * #``; ``w`` is a pause of 0.5 s, ``W`` of 1 s.
+            duration: seconds of each key, 0.1 to 0.5.
+            in_band: send them as tones in the audio, behind what was sent and played before;
+                ``drain`` waits until they were heard. Otherwise Telnyx is told to press them, as
+                its network does it best, whatever is being played.
+
+        Raises:
+            LocalProtocolError: digits or duration are none that can be sent; or ``in_band`` in a
+                call that sends MP3 files.
+            CallEnded: the call has ended.
+            CallControlError: Telnyx refused, or could not be reached.
+            RuntimeError: not ``in_band``, and the call was opened without a REST client.
+        Cancelled: they may or may not be pressed.
+        """
+        if not 0.1 <= duration <= 0.5:
+            raise LocalProtocolError(f"send_dtmf: duration is {duration!r}; it is 0.1 to 0.5 s")
+        if in_band:
+            rate = self.stream.send_format.sample_rate
+            await self.play(dtmf_tones(digits, rate, duration=duration))
+            return
+        await self._hold.client.send_dtmf(
+            self.call_control_id, digits, duration_millis=round(1000 * duration)
+        )
 
     async def hangup(self, *, after_playback: bool = False) -> None:
         """Hang up. ``received`` ends, and the body has ``end_grace`` seconds to finish.

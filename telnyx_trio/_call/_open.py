@@ -18,7 +18,7 @@ the socket is closed and the leg is hung up, side by side.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Unpack
@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 import trio
 
 from .._dtmf import DtmfMerger
+from .._dtmf_order import DtmfOrder
 from .._errors import MediaTimeout, RemoteProtocolError
 from .._events import DtmfReceived
 from .._lone_error import unwrap_lone_error
@@ -62,6 +63,7 @@ _STREAM_OPTIONS: Final = (
     "lead",
     "idle_audio",
     "voice_activity",
+    "in_band_dtmf",
     "start_timeout",
     "silence_timeout",
 )
@@ -97,6 +99,10 @@ class _Run:
         self._hold = Hold(client)
         self._listeners = Listeners()
         self._dtmf = DtmfMerger()
+        # What came by media or webhook against what was heard: whichever is first is told, so what
+        # was heard waits for nobody.
+        self._dtmf_heard = DtmfMerger(hold=0.0)
+        self._dtmf_order = DtmfOrder()
         self._scope = trio.CancelScope(shield=True)
         self._nursery: trio.Nursery
         self._info = info
@@ -234,19 +240,21 @@ class _Run:
     async def _pump_stream_events(self) -> None:
         try:
             async for event in self._stream.events:
-                if isinstance(event, DtmfReceived) and not self._dtmf.media(
-                    event.digit, event.occurred_at, trio.current_time()
-                ):
-                    continue
-                self.call.events.put(event)
+                if isinstance(event, DtmfReceived):
+                    self._take_press(event)
+                else:
+                    self.call.events.put(event)
             if self._stream.has_started:
                 self.ending.note_media_ended()
             self._dtmf.media_open = False
             self._put_due_digits()
+            self._put_digits(self._dtmf_order.flush())
+            self.call.keypad.end()
             if self._webhooks is not None:
                 with trio.move_on_after(HANGUP_CAUSE_TIMEOUT):
                     await self.ending.hangup_known.wait()
         finally:
+            self.call.keypad.end()
             self.call.events.end()
             if self._hold.holding is not Holding.HANDED_OVER:
                 self._listeners.end()
@@ -280,14 +288,43 @@ class _Run:
         is_incoming = self._info is not None and self._info.payload.get("direction") == "incoming"
         return hangup.hangup_source == ("callee" if is_incoming else "caller")
 
+    def _take_press(self, event: DtmfReceived) -> None:
+        now = trio.current_time()
+        if event.source == "in_band":
+            self._dtmf_heard.webhook(event.digit, None, now)
+            if self._dtmf_heard.due(now):
+                self._order_press(event)
+        elif self._dtmf.media(event.digit, event.occurred_at, now):
+            self._order_press_told(event)
+
+    def _order_press_told(self, event: DtmfReceived) -> None:
+        # None, as what was heard does not know Telnyx's time: the arrival decides.
+        if self._dtmf_heard.media(event.digit, None, trio.current_time()):
+            self._order_press(event)
+
+    def _order_press(self, event: DtmfReceived) -> None:
+        self.call.keypad.note_pressed()
+        self._dtmf_order.push(event, trio.current_time())
+        self._nursery.start_soon(self._put_digit_in_time)
+
     async def _put_digit_in_time(self) -> None:
-        while (deadline := self._dtmf.next_deadline()) is not None:
-            await trio.sleep_until(deadline)
+        while deadlines := [
+            deadline
+            for deadline in (self._dtmf.next_deadline(), self._dtmf_order.next_deadline())
+            if deadline is not None
+        ]:
+            await trio.sleep_until(min(deadlines))
             self._put_due_digits()
 
     def _put_due_digits(self) -> None:
         for press in self._dtmf.due(trio.current_time()):
-            self.call.events.put(DtmfReceived(press.digit, press.occurred_at, "webhook"))
+            self._order_press_told(DtmfReceived(press.digit, press.occurred_at, "webhook"))
+        self._put_digits(self._dtmf_order.due(trio.current_time()))
+
+    def _put_digits(self, events: Sequence[DtmfReceived]) -> None:
+        for event in events:
+            self.call.events.put(event)
+            self.call.keypad.press(event.digit)
 
     # The way out.
 

@@ -27,6 +27,8 @@ class CallOptions(TypedDict, total=False):
             "noise", which is faint.
         voice_activity: what tells when the far party speaks: ``VoiceGate``, or whatever else makes
             a ``VoiceActivityDetector`` for a sample rate; None (default) until something needs it.
+        in_band_dtmf: whether key presses are also listened for as tones in the caller's audio, for
+            lines that tell of them in no other way; off by default.
         start_timeout: seconds until ``start`` must have come, 10 by default.
         silence_timeout: seconds without any media message that end the call, 30 by default.
         max_duration: seconds after which we hang up, 14400 by default.
@@ -42,6 +44,7 @@ class CallOptions(TypedDict, total=False):
     lead: float
     idle_audio: IdleAudio
     voice_activity: VoiceActivity | None
+    in_band_dtmf: bool
     start_timeout: float
     silence_timeout: float
     max_duration: float

@@ -17,6 +17,9 @@ from ._convert import pcm_to_telnyx_payload as pcm_to_telnyx_payload
 from ._convert import pcma_to_pcm as pcma_to_pcm
 from ._convert import pcmu_to_pcm as pcmu_to_pcm
 from ._convert import telnyx_payload_to_pcm as telnyx_payload_to_pcm
+from ._dtmf_tones import DtmfDetector as DtmfDetector
+from ._dtmf_tones import ToneHeard as ToneHeard
+from ._dtmf_tones import dtmf_tones as dtmf_tones
 from ._l16 import ByteOrderDetector as ByteOrderDetector
 from ._mp3 import require_mp3 as require_mp3
 from ._packetize import PacketEncoder as PacketEncoder

@@ -55,6 +55,7 @@ _CALL_CHOICES: Final = {
     "track": get_args(TrackSelection),
     "byteorder": get_args(WireByteOrder),
     "idle_audio": get_args(IdleAudio),
+    "in_band_dtmf": (False, True),
 }
 _BOUNDS: Final = {
     "port": (0, 65535),

@@ -73,6 +73,21 @@ def tone(frequency: float, duration: float) -> tuple[Samples, int]:
     return to_int16(8192 * np.sin(2 * np.pi * frequency * time)), SPEECH_RATE
 
 
+def key_tone(digit: str) -> tuple[Samples, int]:
+    """Make the tone of a key, as a phone does: 0.15 s of it and 0.1 s of silence.
+
+    Frequencies: ITU-T Q.23.
+
+    Returns:
+        int16, shape (n,), mono; and the sample rate in Hz.
+    """
+    row, column = divmod("123A456B789C*0#D".index(digit), 4)
+    low, _ = tone((697, 770, 852, 941)[row], 0.15)
+    high, _ = tone((1209, 1336, 1477, 1633)[column], 0.15)
+    silence = np.zeros(round(0.1 * SPEECH_RATE), np.int16)
+    return np.concatenate((low + high, silence)), SPEECH_RATE
+
+
 @cache
 def _voice() -> Samples:
     samples, _ = read_wav(GREETING_WAV)

@@ -10,6 +10,7 @@ import trio
 
 from .._errors import LocalProtocolError
 from ._announcer import Announcer
+from ._audio_files import key_tone
 from ._bridging import Bridging
 from ._codecs import Samples, write_wav
 from ._fields import Record
@@ -144,9 +145,13 @@ class Leg:
             return
         for digit in digits:
             self.note("dtmf", digit)
-            if self._stream is not None and self.phone.dtmf_report != "webhook":
+            report = self.phone.dtmf_report
+            if report == "in_band":
+                self.audio.say(*key_tone(digit), trio.current_time())
+                continue
+            if self._stream is not None and report != "webhook":
                 self._stream.send_digit(digit, self._services.clock.iso())
-            if self.phone.dtmf_report != "media":
+            if report != "media":
                 self.post("call.dtmf.received", {"digit": digit})
             self.gathering.press(digit)
 

@@ -23,7 +23,7 @@ Voice: TypeAlias = str | os.PathLike[str] | tuple[Samples, int]
 
 Outcome: TypeAlias = Literal["answers", "busy", "no_answer", "rejected"]
 AnsweredBy: TypeAlias = Literal["human", "machine", "fax", "silence"]
-DtmfReport: TypeAlias = Literal["media", "webhook", "both"]
+DtmfReport: TypeAlias = Literal["media", "webhook", "both", "in_band"]
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,8 @@ class Phone:
         beep: whether a machine's greeting ends with a beep.
         speak_at: when, from the start of the media.
         digits: keys pressed, each with its time from the start of the media.
-        dtmf_report: how Telnyx tells of a key: on the media socket, by webhook, or both.
+        dtmf_report: how Telnyx tells of a key: on the media socket, by webhook, both; or by none,
+            and its tone is in the caller's audio.
         hang_up_at: when it hangs up, from the start of the media.
         hang_up_after: when it hangs up, from the first ring, answered or not.
         vanish_at: when the media socket is lost without a word, from the start of the media; the
