@@ -15,10 +15,12 @@ us is what was asked of it with ``stream_bidirectional_codec``, whatever the leg
 from __future__ import annotations
 
 import enum
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 import trio
 
+from ._audio_tap import AudioTap
 from ._cleanup import Callback, CleanupCallbacks
 from ._errors import LocalProtocolError
 from ._events import StreamEvent
@@ -52,7 +54,7 @@ from .audio import PcmData, VoiceActivity
 from .protocol import Command, Start, Stop, StreamState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 BYTEORDER_PATIENCE: Final = 0.2
 """Seconds that the first L16 audio waits for a sign of the byte order, which the faint noise of a
@@ -226,6 +228,30 @@ class MediaStream:
         files_sent = self._mp3_sender.files_sent if self._mp3_sender is not None else 0
         return take_statistics(self._receiver, self._outbox, self._playout, files_sent)
 
+    @property
+    def sends_mp3(self) -> bool:
+        """Whether it sends whole MP3 files instead of audio in real time."""
+        return self._mp3_sender is not None
+
+    @contextmanager
+    def tapped(self, tap: AudioTap) -> Iterator[None]:
+        """Have ``tap`` told of all audio, received and sent, while the block runs.
+
+        Audio that was sent before, and is not heard yet, is not told of.
+
+        Raises:
+            trio.BrokenResourceError: the stream has ended.
+            trio.ClosedResourceError: you closed it.
+        """
+        self._check_open()
+        self._receiver.taps.append(tap)
+        self._outbox.taps.append(tap)
+        try:
+            yield
+        finally:
+            self._receiver.taps.remove(tap)
+            self._outbox.taps.remove(tap)
+
     # The life of the stream.
 
     async def accept(self) -> None:
@@ -305,6 +331,8 @@ class MediaStream:
     async def _end(self) -> None:
         self._phase = _Phase.ENDED
         self._receiver.end()
+        for tap in self._receiver.taps:
+            tap.take_end(trio.current_time())
         self._outbox.close()
         self._started_or_ended.set()
         if self._mp3_sender is not None:

@@ -35,6 +35,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Final
 
+from ._audio_tap import AudioTap
 from ._events import MarkReturned
 from ._idle_audio import open_idle_audio
 from ._playout import MarkFate, Playout
@@ -59,6 +60,7 @@ class Outbox:
 
     Attributes:
         media_format: as given.
+        taps: told of what is written and what is cut.
         marks_queued: marks that were given and not yet handed out by ``next``.
         n_taken: slices of audio, and marks, that made room in the queue.
         packets_sent: payloads handed out by ``next``.
@@ -73,6 +75,7 @@ class Outbox:
         idle_audio: IdleAudio = "none",
     ) -> None:
         self.media_format: Final = media_format
+        self.taps: Final[list[AudioTap]] = []
         self._encoder = PacketEncoder(media_format)
         self._idle_audio = open_idle_audio(idle_audio, self._encoder.sample_rate)
         # Stands for what idle packets belong to.
@@ -89,7 +92,8 @@ class Outbox:
         self._ahead: deque[tuple[Segment, bytes | SendMark]] = deque()
         # The last segment known to be heard.
         self._heard_number = 0
-        self._unwritten: Segment | None = None
+        # The packet being written: whose it is, its payload, when it is heard.
+        self._unwritten: tuple[Segment, bytes, float] | None = None
         self._urgent: deque[SendMark | SendClear] = deque()
         self._clear_at = inf
         self._flush_at = inf
@@ -157,9 +161,11 @@ class Outbox:
         self._segments.clear()
         self._ahead.clear()
         self._clear_encoder()
-        self._unwritten = None
+        self._tell_overtaken()
         self._clear_at = inf
         self._playout.clear(now)
+        for tap in self.taps:
+            tap.take_cut(now)
 
     def cut(self, playback: Segment, now: float) -> None:
         """Drop one playback, here and at Telnyx, and leave the others whole."""
@@ -177,6 +183,8 @@ class Outbox:
             self._take_back_behind(playback)
             self._playout.recall(at)
             self._clear_at = min(self._clear_at, at)
+            for tap in self.taps:
+                tap.take_cut(at)
 
     def give_up(self, playback: Segment) -> None:
         """Take a playback, all of which was sent, for heard: its mark did not come back."""
@@ -219,9 +227,10 @@ class Outbox:
         if wait > 0:
             return wait
         segment.ready.popleft()
-        self.underruns += segment.packet_sent(self._playout.sent(now, PTIME))
+        start = self._playout.sent(now, PTIME)
+        self.underruns += segment.packet_sent(start)
         self._keep(segment, item, now)
-        self._unwritten = segment
+        self._unwritten = segment, item, start
         self.packets_sent += 1
         return SendMedia(item)
 
@@ -233,17 +242,21 @@ class Outbox:
         if delay > 0:
             return min(wait, delay)
         [payload] = self._encoder.push(next(self._idle_audio))
-        self._playout.sent(now, PTIME)
-        self._unwritten = self._idle
+        self._unwritten = self._idle, payload, self._playout.sent(now, PTIME)
         self.packets_sent += 1
         return SendMedia(payload)
 
     def written(self, now: float) -> None:
         """Note that the packet last handed out has been written."""
-        # What a clear has overtaken meanwhile will not be played at all.
-        segment, self._unwritten = self._unwritten, None
-        if segment is not None and self._playout.written(now, PTIME):
+        if self._unwritten is None:
+            # A clear has overtaken it.
+            return
+        segment, payload, start = self._unwritten
+        if self._playout.written(now, PTIME):
+            start = now
             self.underruns += segment.packet_delayed(now)
+        self._unwritten = None
+        self._tell_sent(payload, start)
 
     def fill(self, now: float) -> float:
         """Have the next packet or mark ready; return 0.0, or in how many seconds one may be.
@@ -339,8 +352,19 @@ class Outbox:
             self.marks_queued += sum(_is_given_mark(item) for item in items)
             if segment not in self._segments:
                 self._segments.appendleft(segment)
-        if self._unwritten is not None and self._unwritten.number >= playback.number:
+        if self._unwritten is not None and self._unwritten[0].number >= playback.number:
+            self._tell_overtaken()
+
+    def _tell_overtaken(self) -> None:
+        """Have a packet that is being written, and cut, count as written: its beginning may be."""
+        if self._unwritten is not None:
+            _, payload, start = self._unwritten
             self._unwritten = None
+            self._tell_sent(payload, start)
+
+    def _tell_sent(self, payload: bytes, start: float) -> None:
+        for tap in self.taps:
+            tap.take_sent(payload, start, self._encoder.byteorder)
 
     def _hand_out(self, message: SendMark | SendClear) -> SendMark | SendClear:
         if _is_given_mark(message):

@@ -19,6 +19,7 @@ from typing import Final
 
 import trio
 
+from ._audio_tap import AudioTap
 from ._errors import RemoteProtocolError, StreamError
 from ._events import DtmfReceived, MarkReturned, StreamErrorReceived, StreamEvent
 from ._redact import cut
@@ -88,6 +89,7 @@ class Receiver:
         audio_tracks: the same by name, of "both" the outbound one too.
         events: key presses, marks, complaints, and when the far party speaks.
         speech: whether it does.
+        taps: told of all audio of the inbound track.
         messages: texts received.
         packets: media messages taken of the tracks asked for.
         undecodable: of those, the ones that its codec could make nothing of.
@@ -116,6 +118,7 @@ class Receiver:
         self.speech: Final = SpeechWatch(
             voice_activity, self.events.put, can_hear="inbound" in tracks
         )
+        self.taps: Final[list[AudioTap]] = []
         self.messages = 0
         self.packets = 0
         self.undecodable = 0
@@ -209,6 +212,8 @@ class Receiver:
                 self.speech.hear(pcm)
                 if self._in_band_dtmf:
                     self._listen_for_tones(pcm)
+                for tap in self.taps:
+                    tap.take_received(pcm, now)
 
     def _listen_for_tones(self, pcm: PcmData) -> None:
         if self._tones is None:

@@ -17,7 +17,7 @@ import subprocess
 import sys
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, chdir
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -107,7 +107,7 @@ async def _run_as_a_test(block: Block, _: Path) -> None:
         await test()
 
 
-async def _run_with_fixtures(block: Block, _: Path) -> None:
+async def _run_with_fixtures(block: Block, folder: Path) -> None:
     """Run each test of the block with the fixtures that it names, as the pytest plugin would."""
     names: dict[str, Any] = {"__name__": "document"}
     exec(compile(block.code, block.where, "exec"), names)
@@ -117,9 +117,10 @@ async def _run_with_fixtures(block: Block, _: Path) -> None:
         clock = MockClock(autojump_threshold=0.001)
         wanted = list(inspect.signature(test).parameters)
         run = partial(_run_one_with_fixtures, test, wanted, clock)
-        await trio.to_thread.run_sync(
-            partial(trio.run, run, clock=clock if "autojump_clock" in wanted else None)
-        )
+        with chdir(folder):
+            await trio.to_thread.run_sync(
+                partial(trio.run, run, clock=clock if "autojump_clock" in wanted else None)
+            )
 
 
 async def _run_one_with_fixtures(

@@ -16,6 +16,7 @@ from .._events import StreamEvent
 from .._media_stream import MAX_EVENTS, AudioTrack, MediaStream, MediaStreamStatistics
 from .._play_source import AudioSource
 from .._playback import Playback
+from .._recording import LocalRecording, open_local_recording
 from .._registry import TelnyxCall
 from .._ring_channel import RingChannel
 from ..audio import PcmData, dtmf_tones
@@ -534,7 +535,10 @@ class Call:
     ) -> AbstractAsyncContextManager[CarrierRecording]:
         """Have Telnyx record while the block runs: ``async with call.recording() as recording``.
 
-        Afterwards ``await recording.wait_saved()`` tells where it can be fetched.
+        Afterwards ``await recording.wait_saved()`` tells where it can be fetched. Telnyx records
+        what it carries, also what does not come through this process, such as ``call.speak``, a
+        transferred or bridged leg, and it goes on if we die. ``record_to`` records here: a file of
+        ours at once, without a command, and with nothing leaving this machine.
 
         Args:
             channels: both parties in one channel, or each in its own.
@@ -550,6 +554,35 @@ class Call:
         return open_carrier_recording(
             self.call_control_id, self._hold.client, self._ending, self._listeners, given
         )
+
+    def record_to(
+        self, path: str | PathLike[str], *, sample_rate: int | None = None
+    ) -> AbstractAsyncContextManager[LocalRecording]:
+        """Record both sides in this process, into a WAV file, while the block runs.
+
+        Left is the far party as it was received, right what it heard of us, as the playback clock
+        has it: what ``clear`` or an interruption took away is not in it. Both are on one clock, and
+        silence is where nothing was said. It ends with the block, or with the call. The file can be
+        read at any time, and when the process is killed: its header is brought up to date with each
+        write, and at most one second is missing.
+
+        ``recording`` has Telnyx do it: that file has everything that the leg carried, also what did
+        not come through this process, and is fetched afterwards.
+
+        Args:
+            path: of the file, which is written over.
+            sample_rate: of the file, in Hz; None is that of the call, the higher of what is
+                received and sent.
+
+        Raises:
+            OSError: the file cannot be opened, or could not be written on: then the call went on,
+                ``LocalRecording.error`` told, and this is raised on leaving.
+            CallEnded: the call has ended.
+            LocalProtocolError: the call sends MP3 files (``send_mode="mp3"``).
+            ValueError: ``sample_rate`` is not positive.
+        Cancelled: the file is complete until now. A disk that hangs is waited for 2 s on leaving.
+        """
+        return open_local_recording(self.stream, self.nursery, path, sample_rate, self._ended_error)
 
     # Answering machine detection.
 
