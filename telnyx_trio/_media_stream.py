@@ -8,6 +8,9 @@ How it works: three tasks share a nursery for as long as ``run`` runs.
   ends.
 - The watchdog alone watches the deadlines, and pings a peer that has fallen silent.
 
+A fourth one comes and goes: while received media wait for a packet that is missing, it gives that
+up in time.
+
 Two formats are kept apart: what Telnyx sends is told by its ``start`` message; what it expects from
 us is what was asked of it with ``stream_bidirectional_codec``, whatever the leg speaks.
 """
@@ -16,6 +19,7 @@ from __future__ import annotations
 
 import enum
 from contextlib import contextmanager
+from math import inf
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -42,6 +46,7 @@ from ._stream_values import take_statistics
 from ._types import (
     ByteOrder,
     IdleAudio,
+    MissingAudio,
     SendMode,
     TelnyxMediaFormat,
     Track,
@@ -91,6 +96,8 @@ class MediaStream:
         lead: seconds that sent audio may run ahead of real time.
         idle_audio: what is sent while there is nothing else: "none", "silence", or "noise", which
             is faint. Audio that follows is held up by at most 20 ms.
+        missing_audio: what takes the place of received packets that never came: "conceal", the last
+            of the voice that fades, or "silence".
         voice_activity: makes the detector that tells when the far party speaks, given the sample
             rate, as the class ``VoiceGate`` does; None for none, until something needs one.
         in_band_dtmf: whether key presses are also listened for as tones in the caller's audio, for
@@ -119,8 +126,8 @@ class MediaStream:
         CodecNotInstalled: it names one that needs the extra [codecs].
         LocalProtocolError: ``send_format`` is not mono, its rate has no whole packets of 20 ms, or
             OPUS has no such rate.
-        ValueError: ``track``, ``send_mode``, ``byteorder``, ``lead`` or ``idle_audio`` is none of
-            what they may be.
+        ValueError: ``track``, ``send_mode``, ``byteorder``, ``lead``, ``idle_audio`` or
+            ``missing_audio`` is none of what they may be.
         TypeError: ``websocket`` is nothing of the above, or ``voice_activity`` cannot be called.
     """
 
@@ -135,6 +142,7 @@ class MediaStream:
         byteorder: WireByteOrder = "auto",
         lead: float = DEFAULT_LEAD,
         idle_audio: IdleAudio = "none",
+        missing_audio: MissingAudio = "conceal",
         voice_activity: VoiceActivity | None = None,
         in_band_dtmf: bool = False,
         start_timeout: float = START_TIMEOUT,
@@ -149,6 +157,8 @@ class MediaStream:
             raise ValueError(f'send_mode must be "rtp" or "mp3", not {send_mode!r}')
         if idle_audio not in ("none", "silence", "noise"):
             raise ValueError(f'idle_audio must be "none", "silence" or "noise", not {idle_audio!r}')
+        if missing_audio not in ("conceal", "silence"):
+            raise ValueError(f'missing_audio must be "conceal" or "silence", not {missing_audio!r}')
         self.websocket = websocket
         self.track: TrackSelection = track
         self.stream_id: str | None = None
@@ -169,6 +179,8 @@ class MediaStream:
             self.media_format,
             byteorder,
             take_mark,
+            missing_audio=missing_audio,
+            on_wait=self._start_giving_up,
             voice_activity=voice_activity,
             in_band_dtmf=in_band_dtmf,
         )
@@ -182,6 +194,7 @@ class MediaStream:
         self._run_scope: trio.CancelScope | None = None
         # Where start callbacks live; only while messages are received.
         self._nursery: trio.Nursery | None = None
+        self._is_giving_up = False
         self._is_writing = False
         self._written = trio.lowlevel.ParkingLot()
         self._started = trio.Event()
@@ -596,6 +609,19 @@ class MediaStream:
             raise trio.BrokenResourceError("media socket closed without a stop") from error
         finally:
             self._nursery = None
+
+    def _start_giving_up(self) -> None:
+        # A task only while something is missing: an ordinary call pays nothing.
+        if self._nursery is not None and not self._is_giving_up and self._receiver.due < inf:
+            self._is_giving_up = True
+            self._nursery.start_soon(self._give_up_in_time)
+
+    async def _give_up_in_time(self) -> None:
+        """Give up missing media when it is time, as it may be that nothing more comes."""
+        while (due := self._receiver.due) < inf:
+            await trio.sleep_until(due)
+            self._receiver.expire(trio.current_time())
+        self._is_giving_up = False
 
     def _begin(self, start: Start, nursery: trio.Nursery) -> None:
         self.start = start

@@ -2,7 +2,8 @@
 
 ::
 
-    text ─► protocol message ─► in order ─► Decoder ─► AudioTrack, one for each track asked for
+    text ─► protocol message ─► in order ─► TrackDecoder ─► AudioTrack, for each track asked for
+                                                         └► speech, tones ─► events
                              └► key presses, marks, complaints ─► events
                              └► start, stop ─► the caller
 
@@ -12,7 +13,7 @@ Nothing here waits: a channel that nobody reads loses its oldest value and count
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from math import inf
 from types import MappingProxyType
 from typing import Final
@@ -25,9 +26,27 @@ from ._events import DtmfReceived, MarkReturned, StreamErrorReceived, StreamEven
 from ._redact import cut
 from ._ring_channel import RingChannel
 from ._speech import SpeechWatch
-from ._types import ByteOrder, TelnyxMediaFormat, Track, TrackSelection, WireByteOrder
-from .audio import Decoder, DtmfDetector, PcmData, VoiceActivity, open_decoder
-from .protocol import Dtmf, Error, Mark, Media, MediaConnection, Message, Start, Stop
+from ._track_decoder import TrackDecoder
+from ._types import (
+    ByteOrder,
+    MissingAudio,
+    TelnyxMediaFormat,
+    Track,
+    TrackSelection,
+    WireByteOrder,
+)
+from .audio import DtmfDetector, PcmData, VoiceActivity
+from .protocol import (
+    Dtmf,
+    Error,
+    Mark,
+    Media,
+    MediaConnection,
+    MissingMedia,
+    Received,
+    Start,
+    Stop,
+)
 
 logger = logging.getLogger("telnyx_trio.media")
 
@@ -81,6 +100,9 @@ class Receiver:
         take_mark: takes the name of a mark that came back, and the time; returns the event that it
             is, None if it is none.
         voice_activity: makes what tells whether the far party speaks.
+        missing_audio: what takes the place of packets that never came.
+        on_wait: called when media begin to wait for one that is missing: from then on, ``expire``
+            is to be called when ``due`` is there.
         in_band_dtmf: whether key presses are listened for in its audio.
 
     Attributes:
@@ -104,6 +126,8 @@ class Receiver:
         byteorder: WireByteOrder,
         take_mark: Callable[[str, float], MarkReturned | None],
         *,
+        missing_audio: MissingAudio = "conceal",
+        on_wait: Callable[[], None] = lambda: None,
         voice_activity: VoiceActivity | None = None,
         in_band_dtmf: bool = False,
     ) -> None:
@@ -127,7 +151,9 @@ class Receiver:
         self._primary = primary
         self._byteorder: WireByteOrder = byteorder
         self._take_mark = take_mark
-        self._decoders: dict[Track, Decoder] = {}
+        self._missing_audio: MissingAudio = missing_audio
+        self._on_wait = on_wait
+        self._decoders: dict[Track, TrackDecoder] = {}
         self._in_band_dtmf = in_band_dtmf
         self._tones: DtmfDetector | None = None
 
@@ -143,6 +169,23 @@ class Receiver:
         decoder = self._decoders.get(self._primary)
         return decoder is not None and decoder.byteorder_locked
 
+    @property
+    def due(self) -> float:
+        """When to call ``expire``, inf while no media wait."""
+        return self.connection.due
+
+    @property
+    def audio_held(self) -> float:
+        """Seconds of audio that wait for a packet that is missing."""
+        waiting = self.connection.counters.waiting
+        decoder = self._decoders.get(self._primary)
+        return waiting * decoder.packet_duration if decoder is not None else 0.0
+
+    @property
+    def made_up(self) -> int:
+        """Packets that were made up."""
+        return sum(decoder.made_up for decoder in self._decoders.values())
+
     def receive(self, text: str, now: float) -> Start | Stop | None:
         """Take one text; return a message that changes the life of the stream.
 
@@ -154,7 +197,7 @@ class Receiver:
         """
         self.messages += 1
         try:
-            messages = self.connection.receive(text)
+            messages = self.connection.receive(text, now)
         except RemoteProtocolError as error:
             counters = self.connection.counters
             self._log_problem(error, first=counters.malformed + counters.refused == 1)
@@ -162,9 +205,13 @@ class Receiver:
         if not messages:
             # A media message that waits for an earlier one, or came too late: still a sign of life.
             self.last_media = now
+            self._on_wait()
         for message in messages:
             if isinstance(message, Media):
+                self.last_media = now
                 self._take_media(message, now)
+            elif isinstance(message, MissingMedia):
+                self._make_up(message, now)
             elif isinstance(message, Start):
                 self._open_decoders(message)
                 self.last_media = now
@@ -175,11 +222,13 @@ class Receiver:
                 self._take_event(message, now)
         return None
 
+    def expire(self, now: float) -> None:
+        """Give up the media that have been waited for long enough."""
+        self._take_all(self.connection.expire(now), now)
+
     def end(self) -> None:
         """Hand out what waits for earlier media, and let the channels run dry."""
-        for message in self.connection.flush():
-            if isinstance(message, Media):
-                self._take_media(message, self.last_media)
+        self._take_all(self.connection.flush(), self.last_media)
         for track in self.audio_tracks.values():
             track.end()
         self.speech.end()
@@ -190,30 +239,49 @@ class Receiver:
     def _open_decoders(self, start: Start) -> None:
         for name, track in self.audio_tracks.items():
             track.set_format(start.media_format)
-            self._decoders[name] = open_decoder(start.media_format, self._byteorder)
+            self._decoders[name] = TrackDecoder(
+                start.media_format, self._byteorder, self._missing_audio
+            )
+
+    def _take_all(self, messages: Iterable[Received], now: float) -> None:
+        """Take media that waited."""
+        for message in messages:
+            if isinstance(message, Media):
+                self._take_media(message, now)
+            elif isinstance(message, MissingMedia):
+                self._make_up(message, now)
 
     def _take_media(self, media: Media, now: float) -> None:
-        self.last_media = now
         decoder = self._decoders.get(media.track)
         if decoder is None or not media.payload:
             return
         self.packets += 1
         try:
-            pcm = decoder.decode(media.payload)
+            pcm = decoder.decode(media.payload, now)
         except RemoteProtocolError as error:
             self.undecodable += 1
             self._log_problem(error, first=self.undecodable == 1)
             return
         if decoder.byteorder is not None:
             self.byteorder_heard.set()
-        if pcm.n_samples:
-            self.audio_tracks[media.track].put(pcm, pcm.duration)
-            if media.track == "inbound":
-                self.speech.hear(pcm)
-                if self._in_band_dtmf:
-                    self._listen_for_tones(pcm)
-                for tap in self.taps:
-                    tap.take_received(pcm, now)
+        if pcm is not None:
+            self._hand_out(media.track, pcm, decoder, now)
+
+    def _make_up(self, missing: MissingMedia, now: float) -> None:
+        decoder = self._decoders.get(missing.track)
+        if decoder is not None:
+            for pcm in decoder.make_up(missing.n_packets, now):
+                self._hand_out(missing.track, pcm, decoder, now)
+
+    def _hand_out(self, track: Track, pcm: PcmData, decoder: TrackDecoder, now: float) -> None:
+        """Give the next audio of a track to all who want it."""
+        self.audio_tracks[track].put(pcm, decoder.packet_duration)
+        if track == "inbound":
+            self.speech.hear(pcm, decoder.received)
+            if self._in_band_dtmf:
+                self._listen_for_tones(pcm)
+            for tap in self.taps:
+                tap.take_received(pcm, now)
 
     def _listen_for_tones(self, pcm: PcmData) -> None:
         if self._tones is None:
@@ -221,7 +289,7 @@ class Receiver:
         for tone in self._tones.process(pcm.mono_int16()):
             self.events.put(DtmfReceived(tone.digit, source="in_band"))
 
-    def _take_event(self, message: Message, now: float) -> None:
+    def _take_event(self, message: Received, now: float) -> None:
         match message:
             case Dtmf(digit=digit, occurred_at=occurred_at):
                 self.events.put(DtmfReceived(digit, occurred_at))

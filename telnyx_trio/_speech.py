@@ -27,7 +27,6 @@ class SpeechWatch:
 
     Attributes:
         speaking: whether the far party speaks now.
-        received: seconds of its audio up to now, which is the clock of the events.
     """
 
     def __init__(
@@ -43,7 +42,6 @@ class SpeechWatch:
                 f" {voice_activity!r}"
             )
         self.speaking = False
-        self.received = 0.0
         self._voice_activity = voice_activity
         self._put_event = put_event
         self._can_hear = can_hear
@@ -52,23 +50,27 @@ class SpeechWatch:
         self._listeners: dict[Callable[[SpeechStarted], None], None] = {}
         self._changed: Final = trio.lowlevel.ParkingLot()
 
-    def hear(self, pcm: PcmData) -> None:
-        """Take the next audio of the far party."""
-        self.received += pcm.duration
+    def hear(self, pcm: PcmData, received: float) -> None:
+        """Take the next audio of the far party.
+
+        Args:
+            pcm: the audio.
+            received: seconds of it up to now, these included: the clock of the events.
+        """
         if self._voice_activity is None:
             return
         if self._detector is None:
             self._detector = self._voice_activity(pcm.sample_rate)
         for edge in self._detector.process(pcm.mono_int16()):
             self.speaking = edge.begins
-            at = max(0.0, self.received - edge.ago)
+            at = max(0.0, received - edge.ago)
             if edge.begins:
-                started = SpeechStarted(at, self.received)
+                started = SpeechStarted(at, received)
                 self._put_event(started)
                 for listener in list(self._listeners):
                     listener(started)
             else:
-                self._put_event(SpeechEnded(at, self.received))
+                self._put_event(SpeechEnded(at, received))
             self._changed.unpark_all()
 
     def end(self) -> None:

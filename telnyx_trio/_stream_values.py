@@ -35,12 +35,16 @@ class MediaStreamStatistics:
         late: media messages that came after their place had been given up.
         duplicates: media messages that came again.
         missing: media messages that never came in time.
+        concealed: of those, the ones in whose place audio was made up (silence, if that was asked
+            for).
         malformed: messages that could not be read.
         undecodable: media messages that their codec could make nothing of.
         refused: messages that were out of place, such as a second ``start``.
         audio_dropped: received packets that nobody read in time.
         events_dropped: events that nobody read in time.
         audio_buffered: seconds of received audio that wait to be read.
+        audio_held: seconds of received audio that wait for a media message that is missing.
+        reorder_patience: seconds that they wait at most, as it was learnt.
         audio_queued: seconds of audio that were given to be sent and are not converted yet.
         playout_ahead: seconds of sent audio that Telnyx has yet to play.
         underruns: gaps inside of playbacks, because their source, or this process, was too slow.
@@ -57,12 +61,15 @@ class MediaStreamStatistics:
     late: int
     duplicates: int
     missing: int
+    concealed: int
     malformed: int
     undecodable: int
     refused: int
     audio_dropped: int
     events_dropped: int
     audio_buffered: float
+    audio_held: float
+    reorder_patience: float
     audio_queued: float
     playout_ahead: float
     underruns: int
@@ -86,12 +93,15 @@ def take_statistics(
         late=counters.late,
         duplicates=counters.duplicates,
         missing=counters.missing,
+        concealed=receiver.made_up,
         malformed=counters.malformed,
         undecodable=receiver.undecodable,
         refused=counters.refused,
         audio_dropped=sum(track.dropped for track in tracks),
         events_dropped=receiver.events.statistics().dropped,
         audio_buffered=sum(track.buffered_size for track in tracks),
+        audio_held=receiver.audio_held,
+        reorder_patience=receiver.connection.reorder_patience,
         audio_queued=outbox.queued,
         playout_ahead=playout.ahead(_now()),
         underruns=outbox.underruns,

@@ -22,6 +22,9 @@ SendMode: TypeAlias = Literal["rtp", "mp3"]
 
 ByteOrder: TypeAlias = Literal["big", "little"]
 
+MissingAudio: TypeAlias = Literal["conceal", "silence"]
+"""What takes the place of received packets that never came."""
+
 IdleAudio: TypeAlias = Literal["none", "silence", "noise"]
 WireByteOrder: TypeAlias = Literal["auto", "big", "little"]
 """L16 on the media socket: fixed, or found out from the first voiced audio."""

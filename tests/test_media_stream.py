@@ -1079,13 +1079,50 @@ async def test_other_tracks_and_late_packets_are_not_silence(autojump_clock: Clo
         assert stream.is_connected
 
 
+# Missing media.
+
+
+async def test_missing_media_are_given_up_though_nothing_follows(autojump_clock: Clock) -> None:
+    """What waits for one that is lost is handed out in time, behind what is made up."""
+    async with running_stream() as (stream, peer):
+        await peer.send(media_text(chunk=1), media_text(chunk=3))
+        assert stream.audio_track.statistics().buffered == 1
+        statistics = stream.statistics()
+        assert statistics.audio_held == pytest.approx(0.02)
+        begun = trio.current_time()
+        got = [await stream.audio_track.receive() for _ in range(3)]
+        assert trio.current_time() - begun == pytest.approx(statistics.reorder_patience)
+        assert [pcm.n_samples for pcm in got] == [160] * 3
+        statistics = stream.statistics()
+        assert (statistics.missing, statistics.concealed, statistics.audio_held) == (1, 1, 0)
+        # The task that did so is gone, and comes again.
+        await trio.sleep(1)
+        await peer.send(media_text(chunk=5), media_text(chunk=4), media_text(chunk=7))
+        await trio.sleep(1)
+        assert stream.statistics().missing == 2
+        assert stream.audio_track.statistics().buffered == 4
+
+
+async def test_media_that_wait_do_not_outlive_the_stream(autojump_clock: Clock) -> None:
+    """Cancelled while something is missing: what waited is handed out, and nothing is left."""
+    async with running_stream() as (stream, peer):
+        await peer.send(media_text(chunk=1), media_text(chunk=3))
+        await stream.close()
+        assert [pcm.n_samples async for pcm in stream.audio_track] == [160] * 3
+
+
 # Odds and ends.
 
 
 def test_impossible_options_are_refused() -> None:
     """When it is made."""
     websocket = memory_websocket_pair()[1]
-    wrong: list[dict[str, Any]] = [{"track": "left"}, {"byteorder": "middle"}, {"lead": -1.0}]
+    wrong: list[dict[str, Any]] = [
+        {"track": "left"},
+        {"byteorder": "middle"},
+        {"lead": -1.0},
+        {"missing_audio": "none"},
+    ]
     for options in wrong:
         with pytest.raises(ValueError, match=next(iter(options))):
             MediaStream(websocket, **options)

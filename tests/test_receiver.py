@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,13 @@ from telnyx_trio._events import DtmfReceived, MarkReturned, StreamErrorReceived,
 from telnyx_trio._outbox import Outbox
 from telnyx_trio._playout import Playout
 from telnyx_trio._receiver import MAX_EVENTS, MAX_RECEIVE_BUFFER, AudioTrack, Receiver
-from telnyx_trio._types import ByteOrder, TelnyxMediaFormat, TrackSelection, WireByteOrder
+from telnyx_trio._types import (
+    ByteOrder,
+    MissingAudio,
+    TelnyxMediaFormat,
+    TrackSelection,
+    WireByteOrder,
+)
 from telnyx_trio.audio import PacketEncoder, PcmData, pcm_to_l16, pcm_to_pcma
 from telnyx_trio.protocol import SendClear, SendMark, Start, Stop
 
@@ -177,15 +184,63 @@ def value_of(number: int) -> int:
 
 
 def test_reordered_and_repeated_media_are_put_right() -> None:
-    """By `chunk`; what never came is counted once it is given up."""
+    """By `chunk`; what never came is counted once it is given up, and made up."""
     receiver = make_receiver()
     for chunk in (1, 3, 2, 2, 5):
         receiver.receive(media_text(packet(chunk), chunk=chunk), 0.0)
     receiver.end()
-    got = receiver_values(read(receiver.audio_track))
-    assert got == [value_of(number) for number in (1, 2, 3, 5)]
+    got = read(receiver.audio_track)
+    assert [pcm.n_samples for pcm in got] == [160] * 5
+    assert receiver_values(got[:3]) == [value_of(number) for number in (1, 2, 3)]
+    assert got[4].samples[-1] == value_of(5)
     counters = receiver.connection.counters
-    assert (counters.duplicates, counters.missing) == (1, 1)
+    assert (counters.duplicates, counters.missing, receiver.made_up) == (1, 1, 1)
+
+
+@pytest.mark.parametrize("missing_audio", ["conceal", "silence"])
+def test_missing_packets_take_their_time(missing_audio: MissingAudio) -> None:
+    """What is handed out lasts as long as the call; speech and tones are listened for in it."""
+    heard: list[float] = []
+    receiver = Receiver(
+        "inbound",
+        TelnyxMediaFormat(),
+        "auto",
+        make_outbox().mark_returned,
+        missing_audio=missing_audio,
+    )
+    receiver.receive(start_text(), 0.0)
+    waits = []
+    for chunk in range(1, 51):
+        now = chunk * 0.02
+        if receiver.due <= now:
+            waits.append(receiver.audio_held)
+            receiver.expire(now)
+        if chunk not in (10, 20, 21, 22, 40):
+            receiver.receive(media_text(packet(1), chunk=chunk), now)
+        heard += [pcm.duration for pcm in read(receiver.audio_track)]
+    assert heard == [0.02] * 50
+    assert (receiver.packets, receiver.made_up) == (45, 5)
+    assert waits == pytest.approx([0.1, 0.08, 0.08], abs=0.021)
+
+
+def test_who_waits_is_told_once_something_is_missing() -> None:
+    """`on_wait` is where a timer is started; in-order media call it never."""
+    calls = []
+    receiver = Receiver(
+        "inbound",
+        TelnyxMediaFormat(),
+        "auto",
+        make_outbox().mark_returned,
+        on_wait=lambda: calls.append(receiver.due),
+    )
+    receiver.receive(start_text(), 0.0)
+    for chunk in (1, 2, 3):
+        receiver.receive(media_text(chunk=chunk), 1.0)
+    assert calls == []
+    receiver.receive(media_text(chunk=5), 1.0)
+    assert calls == [1.0 + receiver.connection.reorder_patience]
+    receiver.receive(media_text(chunk=4), 1.0)
+    assert receiver.due == inf
 
 
 def test_ten_seconds_are_kept_then_the_oldest_goes() -> None:
@@ -394,7 +449,7 @@ async def test_end_hands_out_what_waits_and_ends_the_channels() -> None:
     receiver.receive(media_text(chunk=1), 0.0)
     receiver.receive(media_text(SILENT_PACKET * 2, chunk=3), 0.0)
     receiver.end()
-    assert [pcm.n_samples async for pcm in receiver.audio_track] == [160, 320]
+    assert [pcm.n_samples async for pcm in receiver.audio_track] == [160, 160, 320]
     assert [pcm async for pcm in receiver.audio_tracks["outbound"]] == []
     assert [event async for event in receiver.events] == []
 

@@ -62,6 +62,7 @@ _STREAM_OPTIONS: Final = (
     "byteorder",
     "lead",
     "idle_audio",
+    "missing_audio",
     "voice_activity",
     "in_band_dtmf",
     "start_timeout",

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import Final, TypedDict
 
-from .._types import IdleAudio, SendMode, TelnyxMediaFormat, TrackSelection, WireByteOrder
+from .._types import (
+    IdleAudio,
+    MissingAudio,
+    SendMode,
+    TelnyxMediaFormat,
+    TrackSelection,
+    WireByteOrder,
+)
 from ..audio import VoiceActivity
 
 MAX_DURATION: Final = 14_400.0
@@ -25,6 +32,8 @@ class CallOptions(TypedDict, total=False):
         lead: seconds that sent audio runs ahead of real time, 0.4 by default.
         idle_audio: what is sent while there is nothing else: "none" (default), "silence", or
             "noise", which is faint.
+        missing_audio: what takes the place of received packets that never came: "conceal"
+            (default), the last of the voice that fades, or "silence".
         voice_activity: what tells when the far party speaks: ``VoiceGate``, or whatever else makes
             a ``VoiceActivityDetector`` for a sample rate; None (default) until something needs it.
         in_band_dtmf: whether key presses are also listened for as tones in the caller's audio, for
@@ -43,6 +52,7 @@ class CallOptions(TypedDict, total=False):
     byteorder: WireByteOrder
     lead: float
     idle_audio: IdleAudio
+    missing_audio: MissingAudio
     voice_activity: VoiceActivity | None
     in_band_dtmf: bool
     start_timeout: float

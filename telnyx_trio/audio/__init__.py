@@ -9,6 +9,7 @@ from ._codecs import RECEIVED_ENCODINGS as RECEIVED_ENCODINGS
 from ._codecs import SENT_ENCODINGS as SENT_ENCODINGS
 from ._codecs import Decoder as Decoder
 from ._codecs import open_decoder as open_decoder
+from ._conceal import Concealer as Concealer
 from ._convert import l16_to_pcm as l16_to_pcm
 from ._convert import pcm_to_l16 as pcm_to_l16
 from ._convert import pcm_to_pcma as pcm_to_pcma

@@ -14,6 +14,8 @@ from ._messages import Error as Error
 from ._messages import Mark as Mark
 from ._messages import Media as Media
 from ._messages import Message as Message
+from ._messages import MissingMedia as MissingMedia
+from ._messages import Received as Received
 from ._messages import SendClear as SendClear
 from ._messages import SendMark as SendMark
 from ._messages import SendMedia as SendMedia

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -24,6 +25,8 @@ from ._messages import (
     Mark,
     Media,
     Message,
+    MissingMedia,
+    Received,
     SendMedia,
     Start,
     Stop,
@@ -81,7 +84,8 @@ class ConnectionCounters:
         unknown: messages of unknown kinds.
         malformed: messages that could not be read.
         refused: messages that were not allowed when they came.
-        late: media dropped because their turn was over. This and the following of both tracks.
+        waiting: media that wait for one that is missing. This and the following of both tracks.
+        late: media dropped because their turn was over.
         duplicates: media dropped because they had been delivered or were waiting.
         missing: media given up; one that comes afterwards counts as late, too.
         resyncs: times that the numbering of the media jumped or started over.
@@ -93,6 +97,7 @@ class ConnectionCounters:
     unknown: int
     malformed: int
     refused: int
+    waiting: int
     late: int
     duplicates: int
     missing: int
@@ -100,20 +105,16 @@ class ConnectionCounters:
 
 
 class MediaConnection:
-    """Our side of one media stream, without any I/O: texts in, messages out, and the way back.
+    """Our side of one media stream, without any I/O: texts in, messages out, and the way back."""
 
-    Args:
-        max_reorder_packets: media messages that may wait for one that is missing, per track.
-    """
-
-    def __init__(self, *, max_reorder_packets: int = 5) -> None:
+    def __init__(self) -> None:
         self._state = StreamState.CONNECTED
         self._transitions = _TRANSITIONS[self._state]
         self._stream_id: str | None = None
         self._media_prefix = media_prefix(None)
-        self._windows: Mapping[Track, ReorderWindow[Message]] = {
-            "inbound": ReorderWindow(max_reorder_packets),
-            "outbound": ReorderWindow(max_reorder_packets),
+        self._windows: Mapping[Track, ReorderWindow[Received]] = {
+            "inbound": ReorderWindow(partial(MissingMedia, "inbound")),
+            "outbound": ReorderWindow(partial(MissingMedia, "outbound")),
         }
         self._media: dict[Track, int] = {"inbound": 0, "outbound": 0}
         self._messages = 0
@@ -137,18 +138,34 @@ class MediaConnection:
             unknown=self._unknown,
             malformed=self._malformed,
             refused=self._refused,
+            waiting=sum(window.held for window in windows),
             late=sum(window.late for window in windows),
             duplicates=sum(window.duplicates for window in windows),
             missing=sum(window.missing for window in windows),
             resyncs=sum(window.resyncs for window in windows),
         )
 
-    def receive(self, text: str) -> list[Message]:
+    @property
+    def due(self) -> float:
+        """When to call ``expire``, inf while no media wait."""
+        return min(window.due for window in self._windows.values())
+
+    @property
+    def reorder_patience(self) -> float:
+        """Seconds that media wait at most for one that is missing; of the more patient track."""
+        return max(window.patience.seconds for window in self._windows.values())
+
+    def receive(self, text: str, now: float) -> list[Received]:
         """Take one text from the socket; return what is now to be handled, in order.
 
         Media come out in the order of their chunks within a track; media that are ahead wait, so
-        that nothing or several may come out. All else comes out at once. Media that still wait
-        when ``stop`` comes are returned before it.
+        that nothing or several may come out. What is given up has a ``MissingMedia`` in its place.
+        All else comes out at once. Media that still wait when ``stop`` comes are returned before
+        it.
+
+        Args:
+            text: as received.
+            now: when.
 
         Raises:
             RemoteProtocolError: the text is malformed, not allowed in this state, or media of
@@ -163,7 +180,7 @@ class MediaConnection:
         if state is None:
             raise self._refusal(message, f"not allowed in state {self._state.name}")
         if type(message) is Media:
-            return self._receive_media(message)
+            return self._receive_media(message, now)
         self._messages += 1
         if type(message) is Start:
             self._stream_id = message.stream_id
@@ -174,7 +191,11 @@ class MediaConnection:
         self._transitions = _TRANSITIONS[state]
         return [*self.flush(), message] if type(message) is Stop else [message]
 
-    def flush(self) -> list[Message]:
+    def expire(self, now: float) -> list[Received]:
+        """Return the media that have waited for long enough, in order within each track."""
+        return [message for window in self._windows.values() for message in window.expire(now)]
+
+    def flush(self) -> list[Received]:
         """Return the media that wait, in order within each track: for when the socket is gone."""
         return [message for window in self._windows.values() for message in window.flush()]
 
@@ -192,13 +213,13 @@ class MediaConnection:
             return serialise_media(self._media_prefix, command.payload)
         return serialise(command)
 
-    def _receive_media(self, media: Media) -> list[Message]:
+    def _receive_media(self, media: Media, now: float) -> list[Received]:
         stream_id = media.stream_id
         if stream_id != self._stream_id and None not in (stream_id, self._stream_id):
             raise self._refusal(media, "belongs to another stream")
         self._messages += 1
         self._media[media.track] += 1
-        return self._windows[media.track].push(media.chunk, media)
+        return self._windows[media.track].push(media.chunk, media, now)
 
     def _refusal(self, message: Message, problem: str) -> RemoteProtocolError:
         self._refused += 1

@@ -80,6 +80,18 @@ class Media(msgspec.Struct, frozen=True, gc=False):
     stream_id: str | None = None
 
 
+class MissingMedia(msgspec.Struct, frozen=True, gc=False):
+    """Media messages that never came in time; it takes their place in the order.
+
+    Attributes:
+        track: whose voice it was.
+        n_packets: how many.
+    """
+
+    track: Track
+    n_packets: int
+
+
 class Dtmf(msgspec.Struct, frozen=True):
     """The far party pressed a key.
 
@@ -180,6 +192,9 @@ class SendClear(msgspec.Struct, frozen=True):
 
 Message: TypeAlias = Connected | Start | Media | Dtmf | Mark | Error | Stop | UnknownMessage
 """What Telnyx sends."""
+
+Received: TypeAlias = Message | MissingMedia
+"""What is to be handled: what Telnyx sends, in order, and what is missing of it."""
 
 Command: TypeAlias = SendMedia | SendMark | SendClear
 """What is sent to Telnyx."""

@@ -15,6 +15,7 @@ from .._types import (
     MEDIA_PATH,
     Encoding,
     IdleAudio,
+    MissingAudio,
     ReceivedEncoding,
     SendMode,
     TelnyxMediaFormat,
@@ -55,6 +56,7 @@ _CALL_CHOICES: Final = {
     "track": get_args(TrackSelection),
     "byteorder": get_args(WireByteOrder),
     "idle_audio": get_args(IdleAudio),
+    "missing_audio": get_args(MissingAudio),
     "in_band_dtmf": (False, True),
 }
 _BOUNDS: Final = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import inf
 
 import pytest
 from hypothesis import given, settings
@@ -19,6 +20,8 @@ from telnyx_trio.protocol import (
     Media,
     MediaConnection,
     Message,
+    MissingMedia,
+    Received,
     SendClear,
     SendMark,
     SendMedia,
@@ -63,15 +66,15 @@ ALLOWED: dict[tuple[StreamState, type[Message]], StreamState] = {
 def connection_in(state: StreamState, *, stream_id: str | None = "a") -> MediaConnection:
     connection = MediaConnection()
     if state is not CONNECTED:
-        connection.receive(serialise(Start(stream_id=stream_id)))
+        connection.receive(serialise(Start(stream_id=stream_id)), 0.0)
     if state is STOPPED:
-        connection.receive(serialise(Stop()))
+        connection.receive(serialise(Stop()), 0.0)
     assert connection.state is state
     return connection
 
 
-def receive(connection: MediaConnection, *messages: Message) -> list[Message]:
-    return [out for message in messages for out in connection.receive(serialise(message))]
+def receive(connection: MediaConnection, *messages: Message, now: float = 0.0) -> list[Received]:
+    return [out for message in messages for out in connection.receive(serialise(message), now)]
 
 
 def media(chunk: int, *, track: Track = "inbound", stream_id: str | None = None) -> Media:
@@ -113,7 +116,7 @@ def test_malformed_message_changes_nothing(state: StreamState) -> None:
     connection = connection_in(state)
     for text in ["{", '{"event":"media"}', '{"event":"stop","stop":5}']:
         with pytest.raises(RemoteProtocolError):
-            connection.receive(text)
+            connection.receive(text, 0.0)
     assert connection.state is state
     assert connection.counters.malformed == 3
     assert connection.counters.refused == 0
@@ -124,7 +127,7 @@ def test_malformed_media_does_not_end_the_media() -> None:
     connection = connection_in(STARTED)
     assert receive(connection, media(1)) == [media(1)]
     with pytest.raises(RemoteProtocolError):
-        connection.receive('{"event":"media","media":{"payload":"!"}}')
+        connection.receive('{"event":"media","media":{"payload":"!"}}', 0.0)
     assert receive(connection, media(2)) == [media(2)]
 
 
@@ -155,7 +158,7 @@ def test_stop_comes_after_waiting_media() -> None:
     """Media that wait when stop comes are delivered before it."""
     connection = connection_in(STARTED)
     receive(connection, media(1), media(4), media(3))
-    assert receive(connection, Stop()) == [media(3), media(4), Stop()]
+    assert receive(connection, Stop()) == [MissingMedia("inbound", 1), media(3), media(4), Stop()]
     assert connection.flush() == []
 
 
@@ -164,16 +167,25 @@ def test_flush_returns_waiting_media() -> None:
     connection = connection_in(STARTED)
     ours, theirs = media(3), media(3, track="outbound")
     receive(connection, media(1), media(1, track="outbound"), theirs, ours)
-    assert connection.flush() == [ours, theirs]
+    missing = MissingMedia("inbound", 1), MissingMedia("outbound", 1)
+    assert connection.flush() == [missing[0], ours, missing[1], theirs]
     assert connection.state is STARTED
 
 
-def test_reorder_room_is_chosen() -> None:
-    """The number of media that may wait is the caller's choice."""
-    connection = MediaConnection(max_reorder_packets=2)
-    receive(connection, Start(), media(1))
-    assert receive(connection, media(3)) == []
-    assert receive(connection, media(4)) == [media(3), media(4)]
+def test_missing_media_are_given_up_in_time() -> None:
+    """Of each track when its time has come; what is missing is named in its place."""
+    connection = connection_in(STARTED)
+    assert connection.due == inf
+    theirs = media(3, track="outbound")
+    receive(connection, media(1), media(1, track="outbound"))
+    receive(connection, media(4), now=1.0)
+    receive(connection, theirs, now=1.05)
+    assert connection.counters.waiting == 2
+    assert connection.due == 1.0 + connection.reorder_patience
+    assert connection.expire(connection.due) == [MissingMedia("inbound", 2), media(4)]
+    assert connection.due > 1.1
+    assert connection.expire(connection.due) == [MissingMedia("outbound", 1), theirs]
+    assert (connection.due, connection.counters.waiting, connection.counters.missing) == (inf, 0, 3)
 
 
 def test_media_of_another_stream_are_refused() -> None:
@@ -197,11 +209,12 @@ def test_counters() -> None:
     """Each message is counted where it belongs, the windows of both tracks together."""
     connection = connection_in(STARTED)
     receive(connection, UnknownMessage("news"), Dtmf("1"))
-    receive(connection, *(media(chunk) for chunk in [1, 3, 4, 5, 6, 7, 2, 7, 9000]))
+    receive(connection, *(media(chunk) for chunk in [1, 3, 4, 5, 6]))
+    receive(connection, *(media(chunk) for chunk in [7, 2, 7, 9000]), now=1.0)
     receive(connection, *(media(chunk, track="outbound") for chunk in [5, 5, 4]))
     for text in ["", serialise(Start()), serialise(Start())]:
         with pytest.raises(RemoteProtocolError):
-            connection.receive(text)
+            connection.receive(text, 0.0)
     counters = connection.counters
     assert (counters.messages, counters.unknown) == (15, 1)
     assert (counters.media_inbound, counters.media_outbound) == (9, 3)
@@ -262,10 +275,10 @@ messages = st.sampled_from(SAMPLES) | st.builds(
 def test_any_run_is_accounted_for(texts: list[str]) -> None:
     """Whatever comes, each text is taken, malformed or refused, and each packet out or dropped."""
     connection = MediaConnection()
-    out: list[Message] = []
+    out: list[Received] = []
     for text in texts:
         try:
-            out += connection.receive(text)
+            out += connection.receive(text, 0.0)
         except RemoteProtocolError:
             continue
     out += connection.flush()
