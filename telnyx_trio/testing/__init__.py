@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from ._faults import ConnectionDropped as ConnectionDropped
     from ._faults import Fault as Fault
     from ._faults import Faults as Faults
+    from ._impairments import MediaImpairments as MediaImpairments
     from ._leg_values import Hangup as Hangup
     from ._leg_values import LegEvent as LegEvent
     from ._leg_values import LegState as LegState
@@ -69,6 +70,7 @@ _ROOMS = {
         "Fault",
         "Faults",
     ),
+    "._impairments": ("MediaImpairments",),
     "._leg_values": (
         "Hangup",
         "LegEvent",

@@ -19,9 +19,11 @@ import trio
 from .._types import PTIME, PTIME_MS, STREAMING_AUTH_HEADER
 from .._websocket import WebSocket
 from ._codecs import Resampler
+from ._impairments import ImpairedWay
 from ._leg_audio import LegAudio
 from ._media_messages import ERROR_TITLES, MediaMessages, connected
 from ._mp3 import decode_mp3
+from ._phone import Phone
 from ._stream_values import LegCounters, StreamRequest
 from ._transports import Headers, Link, MediaRefused
 
@@ -60,6 +62,7 @@ class StreamOwner(Protocol):
 
     audio: LegAudio
     counters: LegCounters
+    phone: Phone
 
     def stream_opened(self, stream: LegStream) -> None:
         """The handshake is done."""
@@ -97,6 +100,8 @@ class LegStream:
         self._scope = trio.CancelScope()
         self._nap = trio.CancelScope()
         self._outbox: deque[Message] = deque()
+        impairments = owner.phone.impairments
+        self._way = None if impairments is None else ImpairedWay(impairments, owner.counters)
         self._messages = MediaMessages(stream_id, request.tracks)
         self._next_file_at = -math.inf
         self._packet = 0  # packets sent of each track
@@ -218,6 +223,8 @@ class LegStream:
         if self._stage == "waiting":
             return -math.inf if self._may_start else math.inf
         packet_time = self._started_at + (self._packet + 1) * PTIME
+        if self._way is not None:
+            packet_time = min(packet_time, self._way.next_due())
         mark_time = self._audio.player.next_due()
         if mark_time is None:
             return packet_time
@@ -233,7 +240,12 @@ class LegStream:
             while (due := self._started_at + (self._packet + 1) * PTIME) <= now + 1e-9:
                 packets = self._media()
                 self._counters.late_packets += len(packets) if now - due > PTIME else 0
-                texts.extend(packets)
+                if self._way is None:
+                    texts.extend(packets)
+                else:
+                    self._way.put(packets, due)
+            if self._way is not None:
+                texts.extend(self._way.take(math.inf if self._stopping else now))
             for name in self._audio.player.take_due_marks(self._audio.elapsed(now)):
                 self._counters.marks_returned += 1
                 self._owner.note("mark", name)

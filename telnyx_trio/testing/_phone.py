@@ -12,6 +12,7 @@ import numpy as np
 from .._types import Encoding
 from ._audio_files import speak_text, tone
 from ._codecs import Samples, read_wav, resample_clip
+from ._impairments import MediaImpairments
 
 _GREETING: Final = "Please leave a message after the tone, thank you."
 _BEEP: Final = (1000.0, 0.5)
@@ -46,6 +47,7 @@ class Phone:
         vanish_at: when the media socket is lost without a word, from the start of the media; the
             leg stays up.
         noise: peak of the line's background noise, in int16 steps; 0 is digital silence.
+        impairments: what happens to its media messages on their way to the server.
         leg_encoding: codec of its leg; None is the carrier's ``settings.leg_encoding``.
     """
 
@@ -61,6 +63,7 @@ class Phone:
     hang_up_after: float | None = None
     vanish_at: float | None = None
     noise: int = 0
+    impairments: MediaImpairments | None = None
     leg_encoding: Encoding | None = None
 
     def voice(self) -> tuple[Samples, int] | None:

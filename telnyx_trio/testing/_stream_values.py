@@ -40,6 +40,7 @@ class LegCounters:
     Attributes:
         packets_sent: ``media`` messages to the server, both tracks.
         late_packets: of those, more than 20 ms behind their time: this process was too slow.
+        packets_lost, packets_repeated, packets_delayed: of those, by the phone's ``impairments``.
         packets_received: ``media`` messages played to the caller.
         short_packets: of those, shorter than 20 ms.
         odd_payloads: of those, L16 with half a sample at the end, which was dropped.
@@ -55,6 +56,9 @@ class LegCounters:
 
     packets_sent: int = 0
     late_packets: int = 0
+    packets_lost: int = 0
+    packets_repeated: int = 0
+    packets_delayed: int = 0
     packets_received: int = 0
     short_packets: int = 0
     odd_payloads: int = 0
