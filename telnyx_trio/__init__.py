@@ -9,7 +9,7 @@ Layers, from the bottom (each imports only what stands above it here)::
     _websocket, call_control                 the edges: one wrapped library each
     _media_stream                            one media socket
     _registry, _call                         one call
-    servers                                  many calls
+    servers, bridges                         many calls; calls joined with something else
 """
 
 from __future__ import annotations
@@ -112,6 +112,9 @@ if TYPE_CHECKING:
     from .audio import pcma_to_pcm as pcma_to_pcm
     from .audio import pcmu_to_pcm as pcmu_to_pcm
     from .audio import telnyx_payload_to_pcm as telnyx_payload_to_pcm
+    from .bridges import BridgedLegs as BridgedLegs
+    from .bridges import LegFlow as LegFlow
+    from .bridges import bridge_legs as bridge_legs
     from .call_control import AccountClient as AccountClient
     from .call_control import CallControlApplication as CallControlApplication
     from .call_control import OutboundVoiceProfile as OutboundVoiceProfile
@@ -227,6 +230,7 @@ _ROOMS = {
         "pcmu_to_pcm",
         "telnyx_payload_to_pcm",
     ),
+    ".bridges": ("BridgedLegs", "LegFlow", "bridge_legs"),
     ".call_control": (
         "AccountClient",
         "CallControlApplication",

@@ -37,6 +37,7 @@ from ._playback import Playback
 from ._playout import DEFAULT_LEAD, Playout
 from ._receiver import MAX_EVENTS as MAX_EVENTS
 from ._receiver import AudioTrack as AudioTrack
+from ._receiver import PacketTrack as PacketTrack
 from ._receiver import Receiver
 from ._ring_channel import RingChannel
 from ._sender import Sender
@@ -242,6 +243,24 @@ class MediaStream:
         return take_statistics(self._receiver, self._outbox, self._playout, files_sent)
 
     @property
+    def received_packets(self) -> PacketTrack:
+        """Payloads of received packets, as they came; see ``Call.received_packets``."""
+        packets = self._receiver.open_packets()
+        if self._phase is _Phase.ENDED:
+            packets.end()
+        return packets
+
+    @property
+    def packet_size_bytes(self) -> int | None:
+        """Size of each packet for ``send_packet``; None of a codec with packets of any size."""
+        return self._outbox.packet_size_bytes
+
+    @property
+    def backlog(self) -> float:
+        """Seconds until what is sent now would be heard."""
+        return self._outbox.queued + self._playout.ahead(trio.current_time())
+
+    @property
     def sends_mp3(self) -> bool:
         """Whether it sends whole MP3 files instead of audio in real time."""
         return self._mp3_sender is not None
@@ -441,6 +460,24 @@ class MediaStream:
                 'this stream sends audio in real time: use send_audio, or send_mode="mp3"'
             )
         await self._mp3_sender.send_mp3(content)
+
+    async def send_packet(self, payload: bytes) -> None:
+        """Queue a packet that is coded already, behind all that was sent before.
+
+        Args:
+            payload: 20 ms in ``send_format``, as RTP would carry them; L16 in the order of bytes
+                that ``statistics`` tells as ``send_byteorder``.
+
+        Raises:
+            LocalProtocolError: it has not the size of 20 ms; or the stream is in mp3 mode.
+            trio.BrokenResourceError: the stream has ended.
+            trio.ClosedResourceError: you closed it.
+        Blocks: while 2 s or more of earlier audio wait. A ``clear`` meanwhile drops this one too.
+        Cancelled: it was not queued.
+        """
+        if self._mp3_sender is not None:
+            raise LocalProtocolError("this stream sends whole MP3 files: use send_mp3")
+        await self._sender.send_packet(payload)
 
     async def send_mark(self, name: str) -> None:
         """Queue a mark behind the audio queued so far; it comes back as a ``MarkReturned`` event.

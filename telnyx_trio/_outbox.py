@@ -36,6 +36,7 @@ from math import inf
 from typing import Final
 
 from ._audio_tap import AudioTap
+from ._errors import LocalProtocolError
 from ._events import MarkReturned
 from ._idle_audio import open_idle_audio
 from ._playout import MarkFate, Playout
@@ -113,6 +114,11 @@ class Outbox:
         self._encoder.byteorder = byteorder
 
     @property
+    def packet_size_bytes(self) -> int | None:
+        """Size of each payload; None of a codec whose packets are of any size."""
+        return self._encoder.packet_size_bytes
+
+    @property
     def queued(self) -> float:
         """Seconds of audio that were given and not yet converted."""
         return sum(segment.queued for segment in self._segments)
@@ -127,6 +133,20 @@ class Outbox:
             playback: the playback that it belongs to; None puts it behind all that was given.
         """
         (playback or self._open_end()).put_audio(pcm)
+
+    def put_packet(self, payload: bytes) -> None:
+        """Queue a payload of 20 ms that is to be sent as it is, behind all that was given.
+
+        Raises:
+            LocalProtocolError: it has not the size of one.
+        """
+        size = self._encoder.packet_size_bytes
+        if not payload or size not in (None, len(payload)):
+            raise LocalProtocolError(
+                f"a packet of {self.media_format.encoding} has"
+                f" {size or 'some'} bytes, not {len(payload)}"
+            )
+        self._open_end().put_packet(payload)
 
     def put_mark(self, name: str) -> None:
         """Queue a mark behind all that was given before it."""
@@ -380,8 +400,13 @@ class Outbox:
             segment.queue.popleft()
             segment.ready.append(head)
             return
-        audio = segment.take_audio()
         self.n_taken += 1
+        if isinstance(head, bytes):
+            if self._in_encoder is segment:
+                self._flush(segment)
+            segment.take_packet()
+            return
+        audio = segment.take_audio()
         self._in_encoder = segment
         segment.ready.extend(self._encoder.push(audio))
         self._flush_at = now + FLUSH_AFTER

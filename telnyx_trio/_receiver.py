@@ -53,6 +53,8 @@ logger = logging.getLogger("telnyx_trio.media")
 MAX_RECEIVE_BUFFER: Final = 10.0
 """Seconds of received audio kept for a reader that is behind: time to load a model, not more."""
 
+MAX_RECEIVED_PACKETS: Final = 500
+
 MAX_EVENTS: Final = 256
 
 _MAX_LOGGED: Final = 200
@@ -88,6 +90,16 @@ class AudioTrack(RingChannel[PcmData]):
     def set_format(self, media_format: TelnyxMediaFormat) -> None:
         """Note the format named by ``start``."""
         self._media_format = media_format
+
+
+class PacketTrack(RingChannel[bytes]):
+    """Payloads of received packets as they came, in order, from now to its closing.
+
+    Meanwhile ``audio_track`` gets nothing. Holds 10 s of packets and drops the oldest.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(MAX_RECEIVED_PACKETS)
 
 
 class Receiver:
@@ -154,8 +166,15 @@ class Receiver:
         self._missing_audio: MissingAudio = missing_audio
         self._on_wait = on_wait
         self._decoders: dict[Track, TrackDecoder] = {}
+        self._packets: PacketTrack | None = None
         self._in_band_dtmf = in_band_dtmf
         self._tones: DtmfDetector | None = None
+
+    def open_packets(self) -> PacketTrack:
+        """Return the channel of payloads; it is opened, if it is not open."""
+        if self._packets is None or self._packets.is_closed:
+            self._packets = PacketTrack()
+        return self._packets
 
     @property
     def byteorder(self) -> ByteOrder | None:
@@ -231,6 +250,7 @@ class Receiver:
         self._take_all(self.connection.flush(), self.last_media)
         for track in self.audio_tracks.values():
             track.end()
+        self.open_packets().end()
         self.speech.end()
         self.events.end()
         for decoder in self._decoders.values():
@@ -256,6 +276,11 @@ class Receiver:
         if decoder is None or not media.payload:
             return
         self.packets += 1
+        if media.track == self._primary and self._passes:
+            self.open_packets().put(media.payload)
+            if not self._is_heard(media.track, decoder):
+                decoder.skip(now)
+                return
         try:
             pcm = decoder.decode(media.payload, now)
         except RemoteProtocolError as error:
@@ -275,13 +300,27 @@ class Receiver:
 
     def _hand_out(self, track: Track, pcm: PcmData, decoder: TrackDecoder, now: float) -> None:
         """Give the next audio of a track to all who want it."""
-        self.audio_tracks[track].put(pcm, decoder.packet_duration)
+        if track != self._primary or not self._passes:
+            self.audio_tracks[track].put(pcm, decoder.packet_duration)
         if track == "inbound":
             self.speech.hear(pcm, decoder.received)
             if self._in_band_dtmf:
                 self._listen_for_tones(pcm)
             for tap in self.taps:
                 tap.take_received(pcm, now)
+
+    @property
+    def _passes(self) -> bool:
+        """Whether payloads of the primary track are handed out as they are."""
+        return self._packets is not None and not self._packets.is_closed
+
+    def _is_heard(self, track: Track, decoder: TrackDecoder) -> bool:
+        """Whether a payload that was handed out as it is must be decoded all the same."""
+        if not decoder.byteorder_locked:
+            return True
+        return track == "inbound" and bool(
+            self._in_band_dtmf or self.taps or self.speech.is_listening
+        )
 
     def _listen_for_tones(self, pcm: PcmData) -> None:
         if self._tones is None:

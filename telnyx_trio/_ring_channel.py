@@ -49,6 +49,11 @@ class RingChannel(trio.abc.ReceiveChannel[T]):
         self._closed = False
         self._receivers = trio.lowlevel.ParkingLot()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether the receiving side was closed."""
+        return self._closed
+
     def put(self, value: T, size: float = 1.0) -> None:
         """Add a value, at the cost of the oldest if need be. Ignored after ``end`` or closing."""
         if self._ended or self._closed:

@@ -81,7 +81,7 @@ class Segment:
         is_playback: whether ``on_over`` was given.
         closed: whether no more will be put.
         end: what became of it; None before.
-        queue: audio and marks, as given.
+        queue: audio, payloads and marks, as given.
         ready: payloads and marks, to be sent as they are.
         queued: seconds of audio in ``queue``.
         starts_at: when Telnyx comes to the first of it; inf before something was sent.
@@ -93,7 +93,7 @@ class Segment:
         self.is_playback: Final = on_over is not None
         self.closed = False
         self.end: SegmentEnd | None = None
-        self.queue: Final[deque[QueuedAudio | SendMark]] = deque()
+        self.queue: Final[deque[QueuedAudio | bytes | SendMark]] = deque()
         self.ready: Final[deque[bytes | SendMark]] = deque()
         self.queued = 0.0
         self.starts_at = inf
@@ -117,6 +117,20 @@ class Segment:
         self.queued += pcm.duration
         self._given += pcm.duration
 
+    def put_packet(self, payload: bytes) -> None:
+        """Queue a payload that is to be sent as it is."""
+        self.queue.append(payload)
+        self._n_audio += 1
+        self.queued += PTIME
+        self._given += PTIME
+
+    def take_packet(self) -> None:
+        """Have the payload at the head of the queue ready."""
+        head = self.queue.popleft()
+        assert isinstance(head, bytes)
+        self.ready.append(head)
+        self._note_taken(PTIME, is_all=True)
+
     def close(self) -> None:
         """Say that no more will be put; a playback's last mark is queued."""
         if not self.closed:
@@ -129,13 +143,9 @@ class Segment:
         head = self.queue[0]
         assert isinstance(head, QueuedAudio)
         pcm = head.take()
-        self.queued = max(0.0, self.queued - pcm.duration)
         if head.exhausted:
             self.queue.popleft()
-            self._n_audio -= 1
-            if not self._n_audio:
-                # Exactly, whatever was added up and taken off again.
-                self.queued = 0.0
+        self._note_taken(pcm.duration, is_all=head.exhausted)
         return pcm
 
     def packet_sent(self, start: float) -> bool:
@@ -199,6 +209,13 @@ class Segment:
             self.queued = 0.0
             if self._on_over is not None:
                 self._on_over(end)
+
+    def _note_taken(self, duration: float, *, is_all: bool) -> None:
+        self.queued = max(0.0, self.queued - duration)
+        self._n_audio -= is_all
+        if not self._n_audio:
+            # Exactly, whatever was added up and taken off again.
+            self.queued = 0.0
 
     def _raise_heard(self, seconds: float) -> None:
         # The last packet may be padded, but never is more heard than was given or sent.

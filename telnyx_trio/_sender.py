@@ -61,6 +61,18 @@ class Sender:
                 self._outbox.put_audio(_copy(pcm))
                 self._wake_writer()
 
+    async def send_packet(self, payload: bytes) -> None:
+        """Queue a payload as it is; see ``MediaStream.send_packet``."""
+        n_clears = self._n_clears
+        async with self._turn:
+            self._check_open()
+            while self._outbox.queued >= MAX_SEND_QUEUE:
+                await self._room.park()
+                self._check_open()
+            if n_clears == self._n_clears:
+                self._outbox.put_packet(payload)
+                self._wake_writer()
+
     async def send_mark(self, name: str) -> None:
         """Queue a mark; see ``MediaStream.send_mark``."""
         await trio.lowlevel.checkpoint()

@@ -50,6 +50,11 @@ class SpeechWatch:
         self._listeners: dict[Callable[[SpeechStarted], None], None] = {}
         self._changed: Final = trio.lowlevel.ParkingLot()
 
+    @property
+    def is_listening(self) -> bool:
+        """Whether a detector was chosen, or needed."""
+        return self._voice_activity is not None
+
     def hear(self, pcm: PcmData, received: float) -> None:
         """Take the next audio of the far party.
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from ._types import ByteOrder, MissingAudio, TelnyxMediaFormat, WireByteOrder
+from ._types import PTIME, ByteOrder, MissingAudio, TelnyxMediaFormat, WireByteOrder
 from .audio import Concealer, PcmData, open_decoder
 
 _MAX_AHEAD: Final = 0.5
@@ -72,7 +72,7 @@ class TrackDecoder:
         duration = pcm.duration
         if not duration:
             return None
-        if self._last is None:
+        if not self.received:
             self._started_at = now
         if self._concealer is not None:
             pcm = self._concealer.follow(pcm)
@@ -80,6 +80,12 @@ class TrackDecoder:
         self.packet_duration = duration
         self.received += duration
         return pcm
+
+    def skip(self, now: float) -> None:
+        """Note a payload that nobody wants to hear."""
+        if not self.received:
+            self._started_at = now
+        self.received += self.packet_duration or PTIME
 
     def make_up(self, n_packets: int, now: float) -> Iterator[PcmData]:
         """Yield the audio that takes the place of packets that did not come.

@@ -276,6 +276,27 @@ async def _run_answers_a_call(block: Block, folder: Path) -> None:
     assert _loudness(recording[1], 1100, rate) > 1000
 
 
+async def _run_joins_a_caller_with_somebody(block: Block, folder: Path) -> None:
+    """Call the program: somebody else is called, and each hears the other."""
+    voices = [(_tone(hertz, 0.6).mono_int16(), 16000) for hertz in (700, 1100)]
+    with trio.fail_after(30):
+        async with open_carrier() as carrier, trio.open_nursery() as nursery:
+            carrier.default_phone = Phone(says=voices[0], speak_at=0.1)
+            program = _Program(block, folder, carrier)
+            process = await nursery.start(program.run)
+            await program.wait_ready()
+            caller = Phone(says=voices[1], speak_at=0.6, hang_up_at=1.6)
+            leg = await carrier.call_in(to="+15551234567", phone=caller)
+            await leg.wait_ended()
+            _, callee = carrier.legs
+            await callee.wait_ended()
+            await carrier.wait_webhooks_tried()
+            process.terminate()
+    for listener, hertz in ((leg, 700), (callee, 1100)):
+        recording, rate = listener.recording()
+        assert _loudness(recording[1], hertz, rate) > 1000
+
+
 async def _run_places_a_call(block: Block, folder: Path) -> None:
     """Let the program call: the callee hears all of the greeting, then the program hangs up."""
     with trio.fail_after(30):
@@ -315,6 +336,7 @@ RUNNERS: dict[str, Runner] = {
     "as a test": _run_as_a_test,
     "as an agent": _run_as_an_agent,
     "by itself": _run_by_itself,
+    "joins a caller with somebody": _run_joins_a_caller_with_somebody,
     "on a media socket": _run_on_a_media_socket,
     "places a call": _run_places_a_call,
     "sets up an account": _run_sets_up_an_account,

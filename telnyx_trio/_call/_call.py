@@ -13,7 +13,13 @@ import trio
 from .._digit_gather import DigitRules, GatheredDigits
 from .._errors import CallEnded, LocalProtocolError
 from .._events import StreamEvent
-from .._media_stream import MAX_EVENTS, AudioTrack, MediaStream, MediaStreamStatistics
+from .._media_stream import (
+    MAX_EVENTS,
+    AudioTrack,
+    MediaStream,
+    MediaStreamStatistics,
+    PacketTrack,
+)
 from .._play_source import AudioSource
 from .._playback import Playback
 from .._recording import LocalRecording, open_local_recording
@@ -96,6 +102,15 @@ class Call:
         return self.stream.audio_track
 
     @property
+    def received_packets(self) -> PacketTrack:
+        """Payloads from the far party as they came, undecoded: an async-iterable of bytes.
+
+        For who speaks the call's own codec, ``stream.media_format``. From when this is first used,
+        until it is closed by ``aclose``, ``received`` gets nothing.
+        """
+        return self.stream.received_packets
+
+    @property
     def outcome(self) -> CallOutcome | None:
         """Who ended the call, why, and after how long; None while it lives.
 
@@ -128,6 +143,22 @@ class Call:
         """
         try:
             await self.stream.send_audio(pcm)
+        except _GONE:
+            raise self._ended_error() from None
+
+    async def send_packet(self, payload: bytes) -> None:
+        """Queue a packet that is coded already, in order with ``send`` and ``play``.
+
+        Args:
+            payload: 20 ms in ``stream.send_format``, as RTP would carry them: 160 bytes of PCMU.
+
+        Raises:
+            CallEnded: the call has ended.
+            LocalProtocolError: it has not the size of 20 ms; or the call sends MP3 files.
+        Blocks: while 2 s or more of earlier audio wait.  Cancelled: it was not queued.
+        """
+        try:
+            await self.stream.send_packet(payload)
         except _GONE:
             raise self._ended_error() from None
 

@@ -77,6 +77,14 @@ class PacketEncoder:
         return self._sample_rate
 
     @property
+    def packet_size_bytes(self) -> int | None:
+        """Size of each payload; None of OPUS, whose packets are of any size."""
+        if self._encoding == "OPUS":
+            return None
+        n_bytes = {"L16": 2 * self._packet_samples, "G722": self._packet_samples // 2}
+        return n_bytes.get(self._encoding, self._packet_samples)
+
+    @property
     def pending(self) -> float:
         """Audio that was pushed and is in no packet yet, in seconds; at most about 25 ms."""
         held = 0.0 if self._resampler is None else self._resampler.held
