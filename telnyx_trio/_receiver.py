@@ -230,7 +230,7 @@ class Receiver:
                 self.last_media = now
                 self._take_media(message, now)
             elif isinstance(message, MissingMedia):
-                self._make_up(message, now)
+                self._make_up(message.track, message.n_packets, now)
             elif isinstance(message, Start):
                 self._open_decoders(message)
                 self.last_media = now
@@ -269,7 +269,7 @@ class Receiver:
             if isinstance(message, Media):
                 self._take_media(message, now)
             elif isinstance(message, MissingMedia):
-                self._make_up(message, now)
+                self._make_up(message.track, message.n_packets, now)
 
     def _take_media(self, media: Media, now: float) -> None:
         decoder = self._decoders.get(media.track)
@@ -286,17 +286,18 @@ class Receiver:
         except RemoteProtocolError as error:
             self.undecodable += 1
             self._log_problem(error, first=self.undecodable == 1)
+            self._make_up(media.track, 1, now)
             return
         if decoder.byteorder is not None:
             self.byteorder_heard.set()
         if pcm is not None:
             self._hand_out(media.track, pcm, decoder, now)
 
-    def _make_up(self, missing: MissingMedia, now: float) -> None:
-        decoder = self._decoders.get(missing.track)
+    def _make_up(self, track: Track, n_packets: int, now: float) -> None:
+        decoder = self._decoders.get(track)
         if decoder is not None:
-            for pcm in decoder.make_up(missing.n_packets, now):
-                self._hand_out(missing.track, pcm, decoder, now)
+            for pcm in decoder.make_up(n_packets, now):
+                self._hand_out(track, pcm, decoder, now)
 
     def _hand_out(self, track: Track, pcm: PcmData, decoder: TrackDecoder, now: float) -> None:
         """Give the next audio of a track to all who want it."""

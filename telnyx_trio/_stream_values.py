@@ -35,8 +35,8 @@ class MediaStreamStatistics:
         late: media messages that came after their place had been given up.
         duplicates: media messages that came again.
         missing: media messages that never came in time.
-        concealed: of those, the ones in whose place audio was made up (silence, if that was asked
-            for).
+        concealed: media messages, missing or undecodable, in whose place audio was made up
+            (silence, if that was asked for).
         malformed: messages that could not be read.
         undecodable: media messages that their codec could make nothing of.
         refused: messages that were out of place, such as a second ``start``.

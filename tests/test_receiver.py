@@ -102,12 +102,13 @@ def test_the_track_tells_the_rate_of_the_audio(start: str, rate: int) -> None:
 
 
 def test_a_packet_that_cannot_be_decoded_is_counted(caplog: pytest.LogCaptureFixture) -> None:
-    """It makes no audio, is logged once a stream, and the next ones are decoded."""
+    """It is made up, is logged once a stream, and the next ones are decoded."""
     receiver = make_receiver(start=start_text("OPUS", 48000))
     silence = PacketEncoder(TelnyxMediaFormat("OPUS", 48000)).silence_payload()
     for payload in (silence, b"\xff", silence, b"\xff", silence):
         receiver.receive(media_text(payload), 1.0)
-    assert [pcm.n_samples for pcm in read(receiver.audio_track)] == [960] * 3
+    assert [pcm.n_samples for pcm in read(receiver.audio_track)] == [960] * 5
+    assert receiver.made_up == 2
     assert (receiver.packets, receiver.undecodable, receiver.last_media) == (5, 2, 1.0)
     assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
         "media stream: media message: 1 bytes are no OPUS"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
@@ -31,7 +32,7 @@ from telnyx_trio import (
     VoiceGate,
 )
 from telnyx_trio._speech import SpeechWatch
-from telnyx_trio.testing import GREETING_WAV, Leg, memory_websocket_pair
+from telnyx_trio.testing import CALLER_WAV, GREETING_WAV, Leg, Phone, memory_websocket_pair
 
 LEVEL: Final = int(LEVELS[0])
 OTHER_LEVEL: Final = int(LEVELS[1])
@@ -184,6 +185,32 @@ async def test_barge_in(autojump_clock: MockClock) -> None:
         assert handle.barged_in.detected_at - handle.barged_in.at < 0.3
 
 
+@pytest.mark.parametrize("seed", range(3))
+async def test_barge_in_at_any_time(seed: int, autojump_clock: MockClock) -> None:
+    """Over a line with noise, however loud and whenever the far party speaks."""
+    random_ = random.Random(seed)
+    sentence = PcmData.from_wav(random_.choice([GREETING_WAV, CALLER_WAV]))
+    samples = np.rint(sentence.mono_int16() * random_.uniform(0.2, 1)).astype(np.int16)
+    phone = Phone(noise=random_.choice([0, 50, 300]))
+    async with open_memory_world() as world:
+        world.carrier.phones[CALLEE] = phone
+        async with world.server.dial(to=CALLEE) as call:
+            (leg,) = world.carrier.legs
+            await trio.sleep(random_.uniform(0, 1))
+            handle = await call.play(steady(10), barge_in=True)
+            await trio.sleep(random_.uniform(0.05, 2))
+            assert not call.is_speaking
+            leg.say(samples, sentence.sample_rate)
+            await call.wait_speech_started()
+            before = heard_by(leg)
+            assert await handle.done() is PlaybackState.INTERRUPTED
+            await trio.sleep(1)
+            assert heard_by(leg) <= before + 0.06
+            assert handle.heard_ms == pytest.approx(1000 * heard_by(leg), abs=40)
+            assert handle.barged_in is not None
+            assert handle.barged_in.detected_at - handle.barged_in.at <= 0.3
+
+
 async def test_other_playbacks_do_not_give_way(autojump_clock: MockClock) -> None:
     """What was played without barge_in is heard to its end, and so is what nobody interrupts."""
     async with open_line() as (_, call, leg):
@@ -195,6 +222,8 @@ async def test_other_playbacks_do_not_give_way(autojump_clock: MockClock) -> Non
         await call.wait_speech_ended()
         undisturbed = await call.play(steady(0.5, OTHER_LEVEL), barge_in=True)
         assert await undisturbed.done() is PlaybackState.DONE
+        say(leg)
+        await call.wait_speech_started()
         assert plain.barged_in is undisturbed.barged_in is None
         assert heard_by(leg) == pytest.approx(3)
         assert heard_by(leg, OTHER_LEVEL) == pytest.approx(0.5)
