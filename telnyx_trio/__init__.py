@@ -90,6 +90,7 @@ if TYPE_CHECKING:
     from ._playback import Playback as Playback
     from ._playback import PlaybackState as PlaybackState
     from ._recording import LocalRecording as LocalRecording
+    from ._recording import RecordingNote as RecordingNote
     from ._registry import CallRegistry as CallRegistry
     from ._registry import TelnyxCall as TelnyxCall
     from ._registry import TelnyxCallRegistry as TelnyxCallRegistry
@@ -211,7 +212,7 @@ _ROOMS = {
     ),
     "._play_source": ("AudioSource", "RawAudio"),
     "._playback": ("Playback", "PlaybackState"),
-    "._recording": ("LocalRecording",),
+    "._recording": ("LocalRecording", "RecordingNote"),
     "._registry": ("CallRegistry", "TelnyxCall", "TelnyxCallRegistry"),
     "._types": ("TELNYX_DEFAULT_SAMPLE_RATE", "TELNYX_L16_SAMPLE_RATE", "TelnyxMediaFormat"),
     "._websocket": ("WebSocket", "open_client_websocket", "open_server_websocket"),

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from ._types import ByteOrder
 from .audio import PcmData
+
+NoteKind: TypeAlias = Literal["mark", "cleared mark", "clear", "digit", "gap", "underrun"]
+"""What may happen to the audio: a mark came back, ``clear`` took something away, a key was pressed,
+audio of the far party is missing, audio of ours came too late."""
 
 
 class AudioTap(Protocol):
@@ -28,6 +32,9 @@ class AudioTap(Protocol):
 
     def take_cut(self, at: float) -> None:
         """Note that what was to be heard from ``at`` on will not be."""
+
+    def take_note(self, kind: NoteKind, at: float, text: str = "", duration: float = 0.0) -> None:
+        """Note what happened to the audio, such as a mark of this name or a gap this long."""
 
     def take_end(self, now: float) -> None:
         """Note that the stream has ended: nothing more comes, and nothing more is heard."""

@@ -265,6 +265,11 @@ class MediaStream:
         """Whether it sends whole MP3 files instead of audio in real time."""
         return self._mp3_sender is not None
 
+    def note_digit(self, digit: str) -> None:
+        """Tell who listens in that a key was pressed."""
+        for tap in self._receiver.taps:
+            tap.take_note("digit", trio.current_time(), digit)
+
     @contextmanager
     def tapped(self, tap: AudioTap) -> Iterator[None]:
         """Have ``tap`` told of all audio, received and sent, while the block runs.

@@ -248,7 +248,8 @@ class Outbox:
             return wait
         segment.ready.popleft()
         start = self._playout.sent(now, PTIME)
-        self.underruns += segment.packet_sent(start)
+        if segment.packet_sent(start):
+            self._note_underrun(start)
         self._keep(segment, item, now)
         self._unwritten = segment, item, start
         self.packets_sent += 1
@@ -274,7 +275,8 @@ class Outbox:
         segment, payload, start = self._unwritten
         if self._playout.written(now, PTIME):
             start = now
-            self.underruns += segment.packet_delayed(now)
+            if segment.packet_delayed(now):
+                self._note_underrun(now)
         self._unwritten = None
         self._tell_sent(payload, start)
 
@@ -311,7 +313,10 @@ class Outbox:
         if not name.startswith(OWN_MARK):
             if fate is MarkFate.RECALLED:
                 return None
-            return MarkReturned(name, fate is MarkFate.CLEARED)
+            is_cleared = fate is MarkFate.CLEARED
+            for tap in self.taps:
+                tap.take_note("cleared mark" if is_cleared else "mark", now, name)
+            return MarkReturned(name, is_cleared)
         number, _, what = name.removeprefix(OWN_MARK).partition(":")
         playback = self._playbacks.get(number)
         if playback is not None and fate is MarkFate.PLAYED:
@@ -334,6 +339,11 @@ class Outbox:
         if last is None or last.is_playback or last.closed:
             return self._append()
         return last
+
+    def _note_underrun(self, at: float) -> None:
+        self.underruns += 1
+        for tap in self.taps:
+            tap.take_note("underrun", at)
 
     def _drop(self, playback: Segment, now: float) -> None:
         if playback.number < self._heard_number:

@@ -296,6 +296,10 @@ class Receiver:
     def _make_up(self, track: Track, n_packets: int, now: float) -> None:
         decoder = self._decoders.get(track)
         if decoder is not None:
+            if track == "inbound":
+                duration = n_packets * decoder.packet_duration
+                for tap in self.taps:
+                    tap.take_note("gap", now - duration, duration=duration)
             for pcm in decoder.make_up(n_packets, now):
                 self._hand_out(track, pcm, decoder, now)
 

@@ -326,6 +326,7 @@ class _Run:
         for event in events:
             self.call.events.put(event)
             self.call.keypad.press(event.digit)
+            self._stream.note_digit(event.digit)
 
     # The way out.
 

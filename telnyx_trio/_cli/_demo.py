@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from .. import (
     Call,
+    ConfigurationError,
     DtmfReceived,
+    LocalRecording,
     MarkReturned,
     PcmData,
     ServerConfig,
@@ -23,14 +25,14 @@ from .. import (
 )
 from ..testing import CALLER_WAV, GREETING_WAV, CarrierSettings, Leg, Phone, open_carrier
 from ._echo import find_echo
-from ._picture import draw_call
 from ._table import print_table
 
 _DESCRIPTION = """\
 Carry a whole call over real sockets on this machine, without account, phone or network. A server
 starts, the simulated caller dials in and speaks a sentence, the agent greets and echoes, a digit is
 pressed, the caller hangs up. Then a short table follows, and DIR has call.wav (left: the caller's
-voice, right: what the caller heard), call.png (both as waveforms) and call.json.
+voice, right: what the caller heard), call.png (both as waveforms, and what
+happened to them) and call.json.
 """
 
 _EPILOG = """\
@@ -61,9 +63,11 @@ class _Observed:
         dropped: packets received before the echo began.
         before_echo: packets sent before the echo began.
         digits: keys that were pressed.
+        recording: of the call.
     """
 
     call: Call | None = None
+    recording: LocalRecording | None = None
     dropped: int = 0
     before_echo: int = 0
     digits: str = ""
@@ -133,7 +137,8 @@ async def _demonstrate(options: argparse.Namespace) -> tuple[dict[str, Any], str
 
         async def agent(call: Call) -> None:
             observed.call = call
-            await _greet_and_echo(call, timeline, observed)
+            async with call.record_to(options.output / "call.wav") as observed.recording:
+                await _greet_and_echo(call, timeline, observed)
 
         server = await nursery.start(serve_calls, agent, config)
         timeline.show(f"the server listens at {server.url}")
@@ -153,11 +158,15 @@ async def _demonstrate(options: argparse.Namespace) -> tuple[dict[str, Any], str
             await server.stop()
             timeline.show_outcome(observed)
         nursery.cancel_scope.cancel()
-    leg.write_wav(options.output / "call.wav")
+    # The carrier's own record, which nothing of ours has touched.
     samples, sample_rate = leg.recording()
     report = _report(options, leg, samples, sample_rate, observed)
-    if not draw_call(options.output / "call.png", samples, sample_rate) and not options.json:
-        print("no call.png: it needs matplotlib (pip install 'telnyx-trio[cli]')")
+    if observed.recording is not None:
+        try:
+            await observed.recording.save_picture(options.output / "call.png")
+        except ConfigurationError as error:
+            if not options.json:
+                print(f"no call.png: {error}")
     problem = None
     if observed.call is None or observed.call.outcome is None:
         problem = "the call did not come to its end in time"

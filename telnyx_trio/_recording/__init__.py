@@ -2,3 +2,4 @@
 
 from ._local import LocalRecording as LocalRecording
 from ._local import open_local_recording as open_local_recording
+from ._notes import RecordingNote as RecordingNote

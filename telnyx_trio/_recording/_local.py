@@ -8,6 +8,7 @@ become past to a thread. The end is that of the stream, or of the block, whateve
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from os import PathLike
@@ -15,11 +16,14 @@ from typing import Final
 
 import trio
 
+from .._audio_tap import NoteKind
 from .._errors import LocalProtocolError
 from .._media_stream import MediaStream
 from .._types import ByteOrder
 from ..audio import Decoder, PcmData, open_decoder
 from ._lanes import ArrivalLane, PlaybackLane
+from ._notes import RecordingNote
+from ._picture import draw_recording
 from ._timeline import LEFT, RIGHT, StereoTimeline
 from ._wav_file import WavFile
 from ._writer import Writer
@@ -29,6 +33,8 @@ logger = logging.getLogger("telnyx_trio.call")
 FLUSH_INTERVAL: Final = 0.5
 """Seconds between two writes. With the time that a write takes, less than one second is lost when
 the process is killed."""
+
+_MAX_NOTES: Final = 10_000
 
 _WINDOW: Final = 3.0
 """Seconds that can still be changed: more than the longest stall that is made good."""
@@ -40,6 +46,7 @@ class LocalRecording:
     Attributes:
         path: of the file.
         sample_rate: of the file, in Hz.
+        notes: what happened to the audio, oldest first; of very many the last 10,000.
     """
 
     def __init__(self, stream: MediaStream, path: str | PathLike[str], sample_rate: int) -> None:
@@ -48,6 +55,7 @@ class LocalRecording:
         self._stream = stream
         self._began_at = trio.current_time()
         self._ended_at: float | None = None
+        self.notes: Final[deque[RecordingNote]] = deque(maxlen=_MAX_NOTES)
         self._timeline = StereoTimeline(sample_rate, _WINDOW)
         self._left = ArrivalLane(self._timeline, LEFT)
         self._right = PlaybackLane(self._timeline, RIGHT)
@@ -74,6 +82,20 @@ class LocalRecording:
     def seconds_lost(self) -> float:
         """Audio that is missing in the file, because the disk was a minute behind."""
         return self._timeline.n_lost / self.sample_rate
+
+    async def save_picture(self, path: str | PathLike[str]) -> None:
+        """Draw both sides on one time axis, with marks, clears, digits and gaps.
+
+        Args:
+            path: of the picture; its ending says of which kind: ".png", ".svg", ".pdf".
+
+        Raises:
+            ConfigurationError: matplotlib is not installed; it comes with the extra [cli].
+            OSError: the recording cannot be read, or the picture not written.
+        Blocks: for a second or so, in a thread.  Cancelled: it is drawn all the same.
+        """
+        notes = tuple(self.notes)
+        await trio.to_thread.run_sync(draw_recording, path, self.path, notes)
 
     async def stop(self) -> None:
         """End the recording now, and wait until the file is written; leaving does it too.
@@ -102,6 +124,11 @@ class LocalRecording:
     def take_cut(self, at: float) -> None:
         """Take off what will not be heard."""
         self._right.cut(self._position(at))
+        self.take_note("clear", at)
+
+    def take_note(self, kind: NoteKind, at: float, text: str = "", duration: float = 0.0) -> None:
+        """Keep what happened to the audio."""
+        self.notes.append(RecordingNote(kind, at - self._began_at, text, duration))
 
     def take_end(self, now: float) -> None:
         """Note that the stream has ended."""
