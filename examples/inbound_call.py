@@ -39,7 +39,7 @@ async def agent(call: Call) -> None:
 
 async def call_in(carrier: Carrier) -> None:
     """Be one simulated caller."""
-    caller = Phone(says=CALLER_WAV, speak_at=3, hang_up_at=10)
+    caller = Phone(says=CALLER_WAV, speak_at=3, hang_up_at=6)
     leg = await carrier.call_in(to=SIMULATED_NUMBER, from_=SIMULATED_PARTY, phone=caller)
     hangup = await leg.wait_ended()
     print(f"the call ended: {hangup.cause} by {hangup.source}")

@@ -44,7 +44,7 @@ async def dial(options: argparse.Namespace) -> int:
     ):
         to = options.to or SIMULATED_PARTY
         if place.carrier is not None:
-            phone = Phone(answer_after=1, says=CALLER_WAV, speak_at=3, hang_up_at=10)
+            phone = Phone(answer_after=1, says=CALLER_WAV, speak_at=3, hang_up_at=6)
             place.carrier.default_phone = phone
         async with open_account(server, place, options, "outbound", to) as connection_id:
             print(f"calling {to}", flush=True)

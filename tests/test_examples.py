@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
+from forked_programs import Program, open_program, run_program
 from ports import reserved_port
+from server_world import silence
 
 from telnyx_trio.testing import Carrier, CarrierSettings, Phone, open_carrier
 
@@ -21,9 +24,8 @@ FRIEND = "+15550003333"
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-def command(name: str, *arguments: str) -> list[str]:
-    """Return the command line of an example, warnings being errors."""
-    return [sys.executable, "-W", "error", str(EXAMPLES / f"{name}.py"), *arguments]
+def path_of(name: str) -> Path:
+    return EXAMPLES / f"{name}.py"
 
 
 def environment(carrier: Carrier | None = None) -> dict[str, str]:
@@ -59,21 +61,15 @@ def local(port: int) -> list[str]:
 
 async def test_each_example_carries_a_call_with_the_simulator() -> None:
     """With --simulate and nothing else each example ends with status 0 and says how it went."""
-    called, calls = (
-        b"the call ended: normal_clearing by caller",
-        b"hangup (normal_clearing) by them",
-    )
     expected = {
-        ("inbound_call",): called,
-        ("inbound_call", "--setup-telnyx"): called,
-        ("outbound_call",): calls,
-        ("outbound_call", "--setup-telnyx"): calls,
-        ("script_call",): b"heard to the end",
+        "inbound_call": b"the call ended: normal_clearing by caller",
+        "outbound_call": b"hangup (normal_clearing) by them",
+        "script_call": b"heard to the end",
     }
 
-    async def carry(*name: str) -> None:
+    async def carry(name: str) -> None:
         result = await trio.run_process(
-            command(*name, "--simulate"),
+            [sys.executable, "-W", "error", str(path_of(name)), "--simulate"],
             capture_stdout=True,
             capture_stderr=True,
             check=False,
@@ -82,77 +78,52 @@ async def test_each_example_carries_a_call_with_the_simulator() -> None:
         assert result.returncode == 0, (name, result.stdout, result.stderr)
         assert expected[name] in result.stdout, (name, result.stdout, result.stderr)
         assert b"Traceback" not in result.stderr, (name, result.stderr)
-        is_set_up = b"made the application telnyx-trio-temporary" in result.stdout
-        assert is_set_up == ("--setup-telnyx" in name)
-        assert (b"is deleted" in result.stderr) == is_set_up
+
+    async def carry_set_up(name: str) -> None:
+        status, out, err = await run_program(
+            path_of(name), "--simulate", "--setup-telnyx", environment=environment()
+        )
+        assert status == 0, (name, out, err)
+        assert b"made the application telnyx-trio-temporary" in out, (name, out)
+        assert expected[name] in out, (name, out)
+        assert b"is deleted" in err, (name, err)
+        assert b"Traceback" not in err, (name, err)
 
     async with trio.open_nursery() as nursery:
         for name in expected:
-            nursery.start_soon(carry, *name)
+            nursery.start_soon(carry, name)
+        for name in ("inbound_call", "outbound_call"):
+            nursery.start_soon(carry_set_up, name)
 
 
-@pytest.mark.parametrize(
-    ("name", "missing"),
-    [
-        (
-            "inbound_call",
-            [
-                "TELNYX_API_KEY",
-                "TELNYX_PUBLIC_KEY",
-                "NGROK_URL",
-                "TELNYX_CALL_CONTROL_APP_ID",
-                "TELNYX_PHONE_NUMBER",
-            ],
-        ),
-        (
-            "outbound_call",
-            [
-                "TELNYX_API_KEY",
-                "TELNYX_PUBLIC_KEY",
-                "NGROK_URL",
-                "TELNYX_CALL_CONTROL_APP_ID",
-                "TELNYX_PHONE_NUMBER",
-                "--to",
-            ],
-        ),
-    ],
-)
-async def test_missing_settings_are_named_all_at_once(name: str, missing: list[str]) -> None:
+@pytest.mark.parametrize(("name", "further"), [("inbound_call", []), ("outbound_call", ["--to"])])
+async def test_missing_settings_are_named_all_at_once(name: str, further: list[str]) -> None:
     """Without any setting, one message names each of them, with no traceback."""
-    result = await trio.run_process(
-        command(name), capture_stderr=True, check=False, env=environment()
-    )
-    assert result.returncode != 0
-    message = result.stderr.decode()
+    status, _, err = await run_program(path_of(name), environment=environment())
+    assert status != 0
+    message = err.decode()
     assert "Traceback" not in message
-    for setting in missing:
+    for setting in (
+        "TELNYX_API_KEY",
+        "TELNYX_PUBLIC_KEY",
+        "NGROK_URL",
+        "TELNYX_CALL_CONTROL_APP_ID",
+        "TELNYX_PHONE_NUMBER",
+        *further,
+    ):
         assert setting in message
 
 
-async def read_until(process: trio.Process, word: bytes) -> None:
-    assert process.stdout is not None
-    printed = b""
-    while word not in printed:
-        part = await process.stdout.receive_some()
-        assert part, ("the example ended early", printed)
-        printed += part
-
-
-async def start_inbound(
-    nursery: trio.Nursery, carrier: Carrier, port: int, *arguments: str, state_dir: Path
-) -> trio.Process:
-    """Start the inbound example, and return when it takes calls."""
-    process: trio.Process = await nursery.start(
-        partial(
-            trio.run_process,
-            command("inbound_call", "--phone-number", OUR_NUMBER, *local(port), *arguments),
-            stdout=subprocess.PIPE,
-            check=False,
-            env={**environment(carrier), "TELNYX_TRIO_STATE_DIR": str(state_dir)},
-        )
-    )
-    await read_until(process, b"listening")
-    return process
+@asynccontextmanager
+async def open_inbound(
+    carrier: Carrier, port: int, *arguments: str, state_dir: Path
+) -> AsyncIterator[Program]:
+    """Run the inbound example beside the block, which begins when it takes calls."""
+    flags = ["--phone-number", OUR_NUMBER, *local(port), *arguments]
+    settings = {**environment(carrier), "TELNYX_TRIO_STATE_DIR": str(state_dir)}
+    async with open_program(path_of("inbound_call"), *flags, environment=settings) as program:
+        await program.wait_printed(b"listening")
+        yield program
 
 
 @pytest.mark.parametrize("flags", [(), ("--setup-telnyx",)])
@@ -163,135 +134,124 @@ async def test_inbound_example_serves_calls_and_stops_gracefully(
 
     With --setup-telnyx the calls come because the number was routed, and as long as they last.
     """
-    async with open_carrier() as carrier, trio.open_nursery() as nursery:
-        with reserved_port() as port:
+    with reserved_port() as port:
+        async with open_carrier() as carrier:
             if flags:
                 carrier.account.add_number(OUR_NUMBER)
             else:
                 furnish(carrier, port)
             (number,) = carrier.account.numbers.values()
             before = number["connection_id"]
-            process = await start_inbound(nursery, carrier, port, *flags, state_dir=tmp_path)
-            legs = [
-                await carrier.call_in(to=OUR_NUMBER, phone=Phone(hang_up_at=1.5)) for _ in range(2)
-            ]
-            for leg in legs:
-                await leg.wait_media_started()
-            process.send_signal(signal.SIGTERM)
-            for leg in legs:
-                hangup = await leg.wait_ended()
-                assert hangup.source == "caller"
-                assert leg.counters.packets_received > 20
-            assert await process.wait() == 0
-        assert number["connection_id"] == before
-        assert set(carrier.account.applications) == {carrier.connection_id}
+            async with open_inbound(carrier, port, *flags, state_dir=tmp_path) as program:
+                phone = Phone(hang_up_at=1.5)
+                legs = [await carrier.call_in(to=OUR_NUMBER, phone=phone) for _ in range(2)]
+                for leg in legs:
+                    await leg.wait_media_started()
+                program.send_signal(signal.SIGTERM)
+                for leg in legs:
+                    hangup = await leg.wait_ended()
+                    assert hangup.source == "caller"
+                    assert leg.counters.packets_received > 20
+                assert await program.wait() == 0
+            assert number["connection_id"] == before
+            assert set(carrier.account.applications) == {carrier.connection_id}
 
 
 async def test_next_start_takes_back_what_a_killed_run_left(tmp_path: Path) -> None:
     """SIGKILL leaves number and application; the next run puts them back, then sets up anew."""
-    async with open_carrier() as carrier, trio.open_nursery() as nursery:
-        with reserved_port() as port:
+    with reserved_port() as port:
+        async with open_carrier() as carrier:
             number = carrier.account.add_number(OUR_NUMBER)
-            setup = ("--setup-telnyx",)
-            killed = await start_inbound(nursery, carrier, port, *setup, state_dir=tmp_path)
-            killed.kill()
-            await killed.wait()
+            setup = "--setup-telnyx"
+            async with open_inbound(carrier, port, setup, state_dir=tmp_path) as killed:
+                killed.send_signal(signal.SIGKILL)
+                await killed.wait()
             left = number["connection_id"]
             assert left in carrier.account.applications
-            process = await start_inbound(nursery, carrier, port, *setup, state_dir=tmp_path)
-            assert left not in carrier.account.applications
-            assert number["connection_id"] not in (left, None)
-            process.send_signal(signal.SIGINT)
-            assert await process.wait() == 0
-        assert number["connection_id"] is None
-        assert set(carrier.account.applications) == {carrier.connection_id}
+            async with open_inbound(carrier, port, setup, state_dir=tmp_path) as program:
+                assert left not in carrier.account.applications
+                assert number["connection_id"] not in (left, None)
+                program.send_signal(signal.SIGINT)
+                assert await program.wait() == 0
+            assert number["connection_id"] is None
+            assert set(carrier.account.applications) == {carrier.connection_id}
 
 
-async def test_account_that_is_not_ready_is_told_all_at_once() -> None:
+@pytest.mark.parametrize(
+    ("name", "arguments", "expected"),
+    [
+        ("inbound_call", (), ["webhook URL: expected", "old.example", "routing", "--setup-telnyx"]),
+        (
+            "outbound_call",
+            ("--to", FRIEND),
+            ["webhook URL: expected", "outbound voice profile", "not verified"],
+        ),
+    ],
+)
+async def test_account_that_is_not_ready_is_told_all_at_once(
+    name: str, arguments: tuple[str, ...], expected: list[str]
+) -> None:
     """Without --setup-telnyx each failure has a line with what mends it, and nothing is changed."""
-    expected = {
-        "inbound_call": ["webhook URL: expected", "old.example", "routing", "--setup-telnyx"],
-        "outbound_call": ["webhook URL: expected", "outbound voice profile", "not verified"],
-    }
-    async with open_carrier() as carrier:
-        carrier.webhook_url = "https://old.example/telnyx/events"
-        carrier.account.add_number(OUR_NUMBER)
-        carrier.account.profiles.clear()
-
-        async def refuse(name: str) -> None:
-            with reserved_port() as port:
-                to = ("--to", FRIEND) if name == "outbound_call" else ()
-                result = await trio.run_process(
-                    command(name, *to, *local(port)),
-                    capture_stderr=True,
-                    check=False,
-                    env=environment(carrier),
-                )
-            assert result.returncode == 1
-            message = result.stderr.decode()
+    with reserved_port() as port:
+        async with open_carrier() as carrier:
+            carrier.webhook_url = "https://old.example/telnyx/events"
+            carrier.account.add_number(OUR_NUMBER)
+            carrier.account.profiles.clear()
+            status, _, err = await run_program(
+                path_of(name), *arguments, *local(port), environment=environment(carrier)
+            )
+            assert status == 1
+            message = err.decode()
             assert "Traceback" not in message
-            for part in expected[name]:
+            for part in expected:
                 assert part in message
-
-        async with trio.open_nursery() as nursery:
-            for name in expected:
-                nursery.start_soon(refuse, name)
-        assert {request.method for request in carrier.requests} == {"GET"}
+            assert {request.method for request in carrier.requests} == {"GET"}
 
 
 async def test_outbound_example_tells_why_nobody_answered() -> None:
     """A busy callee is a sentence and status 1, not a traceback."""
-    async with open_carrier() as carrier:
-        with reserved_port() as port:
+    with reserved_port() as port:
+        async with open_carrier() as carrier:
             furnish(carrier, port)
             carrier.default_phone = Phone(outcome="busy")
-            result = await trio.run_process(
-                command("outbound_call", "--to", FRIEND, *local(port)),
-                capture_stderr=True,
-                check=False,
-                env=environment(carrier),
+            flags = ["--to", FRIEND, *local(port)]
+            status, _, err = await run_program(
+                path_of("outbound_call"), *flags, environment=environment(carrier)
             )
-    assert result.returncode == 1
-    assert b"callee is busy (user_busy" in result.stderr
-    assert b"Traceback" not in result.stderr
+    assert status == 1
+    assert b"callee is busy (user_busy" in err
+    assert b"Traceback" not in err
 
 
-async def test_script_leaves_no_leg_when_interrupted_at_any_moment() -> None:
+async def test_script_leaves_no_leg_when_interrupted_at_any_moment(tmp_path: Path) -> None:
     """SIGINT while it starts, dials, rings, plays or hangs up: no leg is up afterwards."""
-    was_dialled: list[bool] = []
+    silence(0.4).write_wav(tmp_path / "short.wav")
+    n_dialled = 0
 
-    async def interrupt(moment: float, limiter: trio.CapacityLimiter) -> None:
+    async def interrupt(delay: float, *, once_dialled: bool) -> None:
+        nonlocal n_dialled
         with reserved_port() as port:
-            await interrupt_at(port, moment, limiter)
+            webhook_url = f"http://127.0.0.1:{port}/telnyx/events"
+            settings = CarrierSettings(webhook_url=webhook_url, rest_latency=0.2)
+            flags = ["--to", FRIEND, "--wav", str(tmp_path / "short.wav"), *local(port)]
+            async with (
+                open_carrier(settings=settings) as carrier,
+                open_program(
+                    path_of("script_call"), *flags, environment=environment(carrier)
+                ) as program,
+            ):
+                carrier.default_phone = Phone(answer_after=0.3)
+                while once_dialled and not carrier.requests:  # noqa: ASYNC110 - seen from outside
+                    await trio.sleep(0.01)
+                await trio.sleep(delay)
+                program.send_signal(signal.SIGINT)
+                with trio.fail_after(30):
+                    await program.wait()
+                assert carrier.live_legs() == [], (delay, once_dialled)
+                n_dialled += bool(carrier.legs)
 
-    async def interrupt_at(port: int, moment: float, limiter: trio.CapacityLimiter) -> None:
-        settings = CarrierSettings(
-            webhook_url=f"http://127.0.0.1:{port}/telnyx/events", rest_latency=0.2
-        )
-        async with limiter, open_carrier(settings=settings) as carrier:
-            carrier.default_phone = Phone(answer_after=0.3)
-            async with trio.open_nursery() as nursery:
-                process: trio.Process = await nursery.start(
-                    partial(
-                        trio.run_process,
-                        command("script_call", "--to", FRIEND, *local(port)),
-                        stdout=subprocess.DEVNULL,
-                        stderr=subprocess.PIPE,
-                        check=False,
-                        env=environment(carrier),
-                    )
-                )
-                with trio.move_on_after(moment):
-                    await process.wait()
-                process.send_signal(signal.SIGINT)
-                with trio.fail_after(15):
-                    await process.wait()
-            assert carrier.live_legs() == [], moment
-            was_dialled.append(bool(carrier.legs))
-
-    # Three at a time, so that the machine is as unsteady as it likes.
-    limiter = trio.CapacityLimiter(3)
     async with trio.open_nursery() as nursery:
-        for step in range(10):
-            nursery.start_soon(interrupt, 0.3 + step * 0.35, limiter)
-    assert any(was_dialled)
+        for step in range(12):
+            run = partial(interrupt, once_dialled=step > 1)
+            nursery.start_soon(run, max(0, step - 1) * 0.15)
+    assert n_dialled >= 10

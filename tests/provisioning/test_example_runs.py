@@ -9,12 +9,9 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +19,7 @@ import httpx
 import pytest
 import trio
 from account_fake import API_KEY, HANG_UP, OUR_NUMBER, Asked, FakeAccount, Fault
+from forked_programs import Program, open_program
 from ports import reserved_port
 from small_http import Answer, open_http
 
@@ -48,7 +46,7 @@ UP_AT: dict[Example, int] = {"inbound_call": 6, "outbound_call": 0}
 """The request after which it stays until a signal comes."""
 
 
-@dataclass(repr=False)
+@dataclass(eq=False, repr=False)
 class Run:
     """One run of an example, and what is to happen to it at which request."""
 
@@ -62,6 +60,7 @@ class Run:
     base_url: str = ""
     port: int = 0
     pid: int = 0
+    printed: str = ""
     is_up: trio.Event = field(default_factory=trio.Event)
     failing: Asked | None = None
 
@@ -79,27 +78,23 @@ class Run:
         return isinstance(self.fault, str)
 
     @property
-    def log(self) -> Path:
-        return self.folder / "log"
+    def arguments(self) -> list[str]:
+        """Of its command line."""
+        arguments = ["--setup-telnyx", "--phone-number", OUR_NUMBER, "--port", str(self.port)]
+        arguments += ["--public-url", f"http://127.0.0.1:{self.port}"]
+        return arguments + ["--to", FRIEND] * (self.example == "outbound_call")
 
     @property
-    def printed(self) -> str:
-        return self.log.read_text() if self.log.exists() else ""
-
-    def job(self) -> dict[str, Any]:
-        """Return what the process that starts it must know."""
-        arguments = [str(ROOT / "examples" / f"{self.example}.py"), "--setup-telnyx"]
-        arguments += ["--port", str(self.port), "--public-url", f"http://127.0.0.1:{self.port}"]
-        arguments += ["--phone-number", OUR_NUMBER]
-        if self.example == "outbound_call":
-            arguments += ["--to", FRIEND]
-        environment = {
+    def environment(self) -> dict[str, str]:
+        """Leads it to the account, and to a journal of its own."""
+        others = {name: value for name, value in os.environ.items() if "TELNYX" not in name}
+        return {
+            **others,
             "TELNYX_API_KEY": API_KEY,
             "TELNYX_PUBLIC_KEY": PUBLIC_KEY,
             "TELNYX_BASE_URL": self.base_url,
             "TELNYX_TRIO_STATE_DIR": str(self.folder),
         }
-        return {"arguments": arguments, "environment": environment, "log": str(self.log)}
 
     def _watch(self, number: int, asked: Asked, moment: str) -> Fault | None:
         if (number, moment) == (UP_AT[self.example], "after"):
@@ -125,11 +120,19 @@ class Run:
             return None
         return status, [("content-type", "application/json")], json.dumps(content).encode()
 
-    async def end_well(self) -> None:
-        """Once it is set up, tell it to end."""
-        await self.is_up.wait()
-        with suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGTERM)
+    async def wait_ended(self, program: Program) -> int:
+        """Once it is set up, tell it to end; return its exit status."""
+        async with trio.open_nursery() as nursery:
+
+            @nursery.start_soon
+            async def end_well() -> None:
+                await self.is_up.wait()
+                program.send_signal(signal.SIGTERM)
+
+            status = await program.wait()
+            nursery.cancel_scope.cancel()
+        self.printed = (program.stdout + program.stderr).decode()
+        return status
 
 
 def plan(folder: Path) -> Iterator[Run]:
@@ -147,65 +150,45 @@ def plan(folder: Path) -> Iterator[Run]:
                 yield Run(example, step, fault, lasting, folder / f"{example}{step}-{number}")
 
 
-async def read_line(stream: trio.abc.ReceiveStream) -> list[int]:
-    line = b""
-    while not line.endswith(b"\n"):
-        part = await stream.receive_some(1)
-        assert part, "the children are gone"
-        line += part
-    numbers = json.loads(line)
-    assert isinstance(numbers, list)
-    return numbers
-
-
-async def start(runs: list[Run], nursery: trio.Nursery) -> trio.Process:
-    """Start the runs, each in a process of its own; returns the process that waits for them."""
-    process: trio.Process = await nursery.start(
-        partial(
-            trio.run_process,
-            [sys.executable, str(Path(__file__).parent / "example_runs.py")],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env={name: value for name, value in os.environ.items() if "TELNYX" not in name},
-        )
-    )
-    assert process.stdin is not None
-    assert process.stdout is not None
-    await process.stdin.send_all(json.dumps([run.job() for run in runs]).encode() + b"\n")
-    for run, pid in zip(runs, await read_line(process.stdout), strict=True):
-        run.pid = pid
-    await process.stdin.send_all(b"go\n")
-    return process
+@asynccontextmanager
+async def open_run(run: Run) -> AsyncIterator[Program]:
+    """Run the example beside the block, with its account beside it."""
+    with reserved_port() as run.port:
+        async with open_http(run.answer) as url:
+            run.base_url = f"{url}/v2"
+            path = ROOT / "examples" / f"{run.example}.py"
+            async with open_program(path, *run.arguments, environment=run.environment) as program:
+                run.pid = program.pid
+                yield program
 
 
 async def test_account_is_as_before(tmp_path: Path) -> None:
     """After whatever went wrong where; what stays meanwhile is told, and goes at the next start."""
-    runs = list(plan(tmp_path))
-    async with AsyncExitStack() as stack:
-        for run in runs:
-            run.base_url = f"{await stack.enter_async_context(open_http(run.answer))}/v2"
-            run.port = stack.enter_context(reserved_port())
-        nursery = await stack.enter_async_context(trio.open_nursery())
-        process = await start(runs, nursery)
-        for run in runs:
-            if run.example == "inbound_call":
-                nursery.start_soon(run.end_well)
-        assert process.stdout is not None
-        with trio.fail_after(90):
-            statuses = await read_line(process.stdout)
-        for run, status in zip(runs, statuses, strict=True):
-            assert run.failing is not None, run
-            assert "Traceback" not in run.printed, run
-            assert (status == -signal.SIGKILL) == run.is_killed, run
-            if not run.is_killed and run.account.state != run.before:
-                assert "not put back" in run.printed, run
-                assert "telnyx-trio setup undo" in run.printed, run
-        assert sum(run.account.state != run.before for run in runs) > 8
-        async with trio.open_nursery() as recoveries:
-            for run in runs:
-                run.account.watch = None
-                recoveries.start_soon(recover, run)
-        nursery.cancel_scope.cancel()
+    left = []
+
+    async def carry_out(run: Run) -> None:
+        async with open_run(run) as program:
+            status = await run.wait_ended(program)
+            check_ended(run, status)
+            left.append(run.account.state != run.before)
+            run.account.watch = None
+            await recover(run)
+
+    with trio.fail_after(120):
+        async with trio.open_nursery() as nursery:
+            for run in plan(tmp_path):
+                nursery.start_soon(carry_out, run)
+    assert sum(left) > 8
+
+
+def check_ended(run: Run, status: int) -> None:
+    """What went wrong did, and what was not put back is told."""
+    assert run.failing is not None, run
+    assert "Traceback" not in run.printed, run
+    assert (status == -signal.SIGKILL) == run.is_killed, run
+    if not run.is_killed and run.account.state != run.before:
+        assert "not put back" in run.printed, run
+        assert "telnyx-trio setup undo" in run.printed, run
 
 
 async def recover(run: Run) -> None:
@@ -222,29 +205,22 @@ async def recover(run: Run) -> None:
 async def test_a_live_process_is_left_alone(tmp_path: Path) -> None:
     """Its set-up is neither undone nor overwritten by another process, until it is killed."""
     run = Run("inbound_call", 0, None, False, tmp_path / "run")
-    async with AsyncExitStack() as stack:
-        run.base_url = f"{await stack.enter_async_context(open_http(run.answer))}/v2"
-        run.port = stack.enter_context(reserved_port())
-        nursery = await stack.enter_async_context(trio.open_nursery())
-        process = await start([run], nursery)
+    async with open_run(run) as program, open_client(API_KEY, base_url=run.base_url) as client:
         with trio.fail_after(30):
             await run.is_up.wait()
         during = run.account.state
-        async with open_client(API_KEY, base_url=run.base_url) as client:
-            arguments: dict[str, Any] = {
-                "public_url": "https://voice.example",
-                "phone_number": OUR_NUMBER,
-                "state_dir": run.folder,
-            }
-            assert await undo_dead_runs(client.account, state_dir=run.folder) == []
-            with pytest.raises(SetupError, match=f"process {run.pid}"):
-                async with open_temporary_setup(client, **arguments):
-                    pass
-            assert run.account.state == during != run.before
-            os.kill(run.pid, signal.SIGKILL)
-            assert process.stdout is not None
-            assert await read_line(process.stdout) == [-signal.SIGKILL]
+        arguments: dict[str, Any] = {
+            "public_url": "https://voice.example",
+            "phone_number": OUR_NUMBER,
+            "state_dir": run.folder,
+        }
+        assert await undo_dead_runs(client.account, state_dir=run.folder) == []
+        with pytest.raises(SetupError, match=f"process {run.pid}"):
             async with open_temporary_setup(client, **arguments):
-                assert run.account.state not in (during, run.before)
+                pass
+        assert run.account.state == during != run.before
+        program.send_signal(signal.SIGKILL)
+        assert await program.wait() == -signal.SIGKILL
+        async with open_temporary_setup(client, **arguments):
+            assert run.account.state not in (during, run.before)
         assert run.account.state == run.before
-        nursery.cancel_scope.cancel()
