@@ -23,8 +23,9 @@ Cost: some twenty calls into numpy a window, whatever the sample rate: audio is 
 to 8 kHz or a little more, which is all that the pitch needs. What folds back by that is hiss.
 
 The comb on a log spectrum is the cepstral pitch of A. M. Noll ("Cepstrum pitch determination",
-JASA 41, 1967). Thresholds and rates were measured on some fifty sentences, made by espeak-ng in ten
-voices, and on recorded ones; tests/audio/test_voice_gate.py holds what comes of them.
+JASA 41, 1967). Thresholds and rates were chosen on some fifty sentences of espeak-ng's, in ten
+voices, and tried on 500 recorded prompts: benchmarks/voice_gate.py says how that came out, and
+tests/audio/test_voice_gate.py holds it for the shipped speech.
 """
 
 from __future__ import annotations
