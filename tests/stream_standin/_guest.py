@@ -1,0 +1,163 @@
+"""A participant for tests: getstream's own SDK, in a thread with an asyncio loop of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import fractions
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+import aiortc
+import av
+import numpy as np
+from getstream import AsyncStream
+from getstream.video import rtc
+from getstream.video.rtc.pb.stream.video.sfu.models.models_pb2 import TrackType
+from getstream.video.rtc.tracks import SubscriptionConfig, TrackSubscriptionConfig
+from numpy.typing import NDArray
+
+from ._service import API_KEY, API_SECRET
+
+RATE: Final = 48000
+_SIZE: Final = 960
+
+
+class _Playing(aiortc.MediaStreamTrack):  # type: ignore[misc]  # aiortc is Any to mypy
+    """Plays samples round and round, at a speed that need not be that of our clock."""
+
+    kind = "audio"
+
+    def __init__(self, samples: NDArray[np.int16], speed: float) -> None:
+        super().__init__()
+        self._samples = samples
+        self._speed = speed
+        self._at = 0
+        self._start: float | None = None
+
+    async def recv(self) -> Any:
+        if self.readyState != "live":
+            raise aiortc.mediastreams.MediaStreamError
+        if self._start is None:
+            self._start = time.monotonic()
+        due = self._start + self._at / (RATE * self._speed)
+        await asyncio.sleep(max(0.0, due - time.monotonic()))
+        where = np.arange(self._at, self._at + _SIZE) % len(self._samples)
+        frame = av.AudioFrame.from_ndarray(
+            self._samples[where].reshape(1, -1), format="s16", layout="mono"
+        )
+        frame.sample_rate, frame.pts = RATE, self._at
+        frame.time_base = fractions.Fraction(1, RATE)
+        self._at += _SIZE
+        return frame
+
+
+class Guest:
+    """Somebody in a Stream call: what they say is given, what they hear is kept.
+
+    Attributes:
+        user_id: the name.
+        heard: chunks of int16 at 48000 Hz, by the user id of who spoke.
+        seen: ("participant_joined" or "participant_left", user id) as they came.
+    """
+
+    def __init__(self, user_id: str) -> None:
+        self.user_id = user_id
+        self.heard: dict[str, list[NDArray[np.int16]]] = {}
+        self.heard_at: list[float] = []
+        self.seen: list[tuple[str, str]] = []
+        self.ready = threading.Event()
+        self.error: BaseException | None = None
+
+    def samples(self, of: str) -> NDArray[np.int16]:
+        """Return all that was heard of one speaker."""
+        return np.concatenate([np.empty(0, np.int16), *self.heard.get(of, [])])
+
+    async def stay(
+        self,
+        url: str,
+        call_id: str,
+        says: NDArray[np.int16] | None,
+        speed: float,
+        stop: asyncio.Event,
+    ) -> None:
+        """Be in the call until ``stop`` is set."""
+        client = AsyncStream(api_key=API_KEY, api_secret=API_SECRET, base_url=url)
+        call = client.video.call("default", call_id)
+        config = SubscriptionConfig(
+            default=TrackSubscriptionConfig(track_types=[TrackType.TRACK_TYPE_AUDIO])
+        )
+        connection = await rtc.join(call, self.user_id, subscription_config=config)
+        connection.on("audio", self._hear)
+        for name in ("participant_joined", "participant_left"):
+            connection.on(name, lambda event, name=name: self._see(name, event))
+        async with connection:
+            if hasattr(connection, "republish_tracks"):
+                await connection.republish_tracks()
+            if says is not None:
+                await connection.add_tracks(audio=_Playing(says, speed))
+            self.ready.set()
+            await stop.wait()
+            if getattr(connection, "ws_client", None) is not None:
+                connection.ws_client.ping_thread = None  # leaving waits 2 s for it, in vain
+        await client.aclose()
+
+    def _hear(self, pcm: Any) -> None:
+        samples = np.asarray(pcm.samples)
+        if samples.ndim == 2:
+            samples = samples.mean(axis=0).astype(np.int16)
+        self.heard.setdefault(pcm.participant.user_id, []).append(samples)
+        self.heard_at.append(time.monotonic())
+
+    def _see(self, name: str, event: Any) -> None:
+        self.seen.append((name, event.participant.user_id))
+
+    def wait_ready(self) -> None:
+        if not self.ready.wait(30) or self.error is not None:
+            raise RuntimeError(f"{self.user_id} did not get into the call") from self.error
+
+
+@contextmanager
+def open_guest(
+    url: str,
+    call_id: str,
+    user_id: str,
+    *,
+    says: NDArray[np.int16] | None = None,
+    speed: float = 1.0,
+) -> Iterator[Guest]:
+    """Have somebody in the call for as long as the body runs.
+
+    Args:
+        url: of the stand-in.
+        call_id: of a call of the type "default".
+        user_id: who it is.
+        says: int16 at 48000 Hz, repeated for ever.
+        speed: of the guest's sample clock, 1.0 being ours.
+    """
+    guest = Guest(user_id)
+    stop = asyncio.Event()
+    loop_of: list[asyncio.AbstractEventLoop] = []
+
+    def run() -> None:
+        with asyncio.Runner() as runner:
+            loop_of.append(runner.get_loop())
+            try:
+                runner.run(guest.stay(url, call_id, says, speed, stop))
+            except BaseException as error:
+                guest.error = error
+            finally:
+                guest.ready.set()
+
+    thread = threading.Thread(target=run, name=f"guest {user_id}", daemon=True)
+    thread.start()
+    try:
+        guest.wait_ready()
+        yield guest
+    finally:
+        loop_of[0].call_soon_threadsafe(stop.set)
+        thread.join(20)
+        if thread.is_alive():
+            raise RuntimeError(f"{user_id} does not leave")
