@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, NoReturn
+from typing import Literal, NoReturn
 
 import trio
 
@@ -54,6 +54,13 @@ def make_parser(description: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (%(default)s)")
     parser.add_argument("--port", type=int, default=8000, help="port to listen at (%(default)s)")
+    parser.add_argument(
+        "--log-level",
+        type=str.upper,
+        choices=("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"),
+        default="INFO",
+        help="least level of what is logged (%(default)s)",
+    )
     return parser
 
 
@@ -74,6 +81,17 @@ def add_account_flags(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="the account is not restricted to verified numbers",
     )
+
+
+def missing_application(options: argparse.Namespace) -> list[str]:
+    """Say what is missing if no application is named and none is to be made."""
+    named = options.call_control_app_id or os.environ.get("TELNYX_CALL_CONTROL_APP_ID", "").strip()
+    if options.setup_telnyx or named:
+        return []
+    return [
+        "TELNYX_CALL_CONTROL_APP_ID is not set: it is the id of your Call Control application;"
+        " or let --setup-telnyx make a temporary one"
+    ]
 
 
 @dataclass(frozen=True)
@@ -242,12 +260,14 @@ async def serve_until_signal(server: CallServer, news: str) -> None:
             nursery.cancel_scope.cancel()
 
 
-def run(main: Callable[..., Awaitable[int]], *arguments: Any) -> NoReturn:
+def run(
+    main: Callable[[argparse.Namespace], Awaitable[int]], options: argparse.Namespace
+) -> NoReturn:
     """Run an example and exit with its status; what can't be helped is told in a line."""
-    logging.basicConfig(level=logging.INFO, format="%(name)s: %(message)s")
+    logging.basicConfig(level=options.log_level, format="%(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
     try:
-        sys.exit(trio.run(main, *arguments))
+        sys.exit(trio.run(main, options))
     except* (TelnyxError, OSError) as errors:
         for error in _leaves(errors):
             for problem in getattr(error, "problems", [error]):

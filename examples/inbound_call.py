@@ -19,6 +19,7 @@ from _settings import (
     add_account_flags,
     cancelled_by_signals,
     make_parser,
+    missing_application,
     open_account,
     open_place,
     run,
@@ -47,12 +48,10 @@ async def call_in(carrier: Carrier) -> None:
 
 async def serve(options: argparse.Namespace) -> int:
     """Answer calls, until Ctrl-C or for the one call of a simulation."""
-    needed = ["phone_number"] if not options.phone_number_id else []
-    if not options.setup_telnyx:
-        needed.append("connection_id")
+    needed = [] if options.phone_number_id else ["phone_number"]
     async with (
         cancelled_by_signals(),
-        open_place(options, needed=needed) as place,
+        open_place(options, needed=needed, missing=missing_application(options)) as place,
         open_server(place.config, agent) as server,
         open_account(server, place, options, "inbound"),
     ):

@@ -17,6 +17,7 @@ from _settings import (
     add_account_flags,
     cancelled_by_signals,
     make_parser,
+    missing_application,
     open_account,
     open_place,
     run,
@@ -35,11 +36,12 @@ async def agent(call: Call) -> None:
 
 async def dial(options: argparse.Namespace) -> int:
     """Carry one call, through Telnyx or a simulated carrier."""
-    needed = ["phone_number"] if options.setup_telnyx else ["phone_number", "connection_id"]
-    missing = [] if options.to else ["--to is not given: it is the number to call, in E.164 form"]
+    missing = missing_application(options)
+    if not options.to:
+        missing.append("--to is not given: it is the number to call, in E.164 form")
     async with (
         cancelled_by_signals(),
-        open_place(options, needed=needed, missing=missing) as place,
+        open_place(options, needed=["phone_number"], missing=missing) as place,
         open_server(place.config) as server,
     ):
         to = options.to or SIMULATED_PARTY

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import re
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -12,51 +12,12 @@ from pathlib import Path
 
 import pytest
 import trio
+from example_world import FRIEND, OUR_NUMBER, environment, furnish, local, path_of
 from forked_programs import Program, open_program, run_program
 from ports import reserved_port
 from server_world import silence
 
 from telnyx_trio.testing import Carrier, CarrierSettings, Phone, open_carrier
-
-OUR_NUMBER = "+15550001111"
-FRIEND = "+15550003333"
-
-EXAMPLES = Path(__file__).parent.parent / "examples"
-
-
-def path_of(name: str) -> Path:
-    return EXAMPLES / f"{name}.py"
-
-
-def environment(carrier: Carrier | None = None) -> dict[str, str]:
-    """Return an environment whose only Telnyx settings lead to this carrier."""
-    values = {
-        name: value
-        for name, value in os.environ.items()
-        if (not name.startswith("TELNYX_") and name != "NGROK_URL")
-        or name == "TELNYX_TRIO_STATE_DIR"
-    }
-    if carrier is not None:
-        values |= {
-            "TELNYX_BASE_URL": carrier.base_url,
-            "TELNYX_API_KEY": carrier.api_key,
-            "TELNYX_PUBLIC_KEY": carrier.public_key,
-            "TELNYX_CALL_CONTROL_APP_ID": carrier.connection_id,
-            "TELNYX_PHONE_NUMBER": OUR_NUMBER,
-        }
-    return values
-
-
-def furnish(carrier: Carrier, port: int) -> None:
-    """Put into the account what an example needs that is told to set nothing up."""
-    carrier.webhook_url = f"http://127.0.0.1:{port}/telnyx/events"
-    carrier.account.add_number(OUR_NUMBER, connection_id=carrier.connection_id)
-    carrier.account.add_verified_number(FRIEND)
-
-
-def local(port: int) -> list[str]:
-    """Return the flags of a server that is reached without a tunnel."""
-    return ["--port", str(port), "--public-url", f"http://127.0.0.1:{port}"]
 
 
 async def test_each_example_carries_a_call_with_the_simulator() -> None:
@@ -81,12 +42,16 @@ async def test_each_example_carries_a_call_with_the_simulator() -> None:
 
     async def carry_set_up(name: str) -> None:
         status, out, err = await run_program(
-            path_of(name), "--simulate", "--setup-telnyx", environment=environment()
+            path_of(name),
+            *("--simulate", "--setup-telnyx", "--log-level", "debug"),
+            environment=environment(),
         )
         assert status == 0, (name, out, err)
         assert b"made the application telnyx-trio-temporary" in out, (name, out)
         assert expected[name] in out, (name, out)
         assert b"is deleted" in err, (name, err)
+        assert b"KEY-simulated" not in err
+        assert not re.search(rb"/telnyx/media/\w", err)
         assert b"Traceback" not in err, (name, err)
 
     async with trio.open_nursery() as nursery:
