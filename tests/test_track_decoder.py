@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from itertools import chain
 
 import numpy as np
@@ -16,6 +17,7 @@ from telnyx_trio.testing import CALLER_WAV
 PTIME = 0.02
 
 
+@cache
 def payloads(media_format: TelnyxMediaFormat) -> list[bytes]:
     """Recorded speech in packets of 20 ms."""
     encoder = PacketEncoder(media_format)
