@@ -24,11 +24,18 @@ _LOADED: Final = (
     "httpcore",
     "hypercorn.trio",
     "pytest",  # multiprocessing has each child import the main module of its parent
-    "telnyx_trio._cli",
-    "telnyx_trio.provisioning",
-    "telnyx_trio.servers",
+    # The package loads most of its modules when they are first used.
+    "telnyx_trio._cli._call",
+    "telnyx_trio._cli._dial",
+    "telnyx_trio._cli._doctor",
+    "telnyx_trio._cli._serve",
+    "telnyx_trio._recording",
+    "telnyx_trio.audio._wav",
+    "telnyx_trio.provisioning._preflight",
+    "telnyx_trio.provisioning._public_address",
+    "telnyx_trio.provisioning._setup",
+    "telnyx_trio.servers._open",
     "telnyx_trio.testing._carrier",
-    "telnyx_trio.testing._phone",
 )
 
 _context = multiprocessing.get_context("forkserver")
@@ -170,4 +177,5 @@ def _become(
         runpy.run_path(str(program), run_name="__main__")
     else:
         sys.argv = [program, *arguments]
+        sys.path.insert(0, str(folder))
         runpy.run_module(program, run_name="__main__", alter_sys=True)

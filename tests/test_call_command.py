@@ -7,20 +7,18 @@ import os
 import shlex
 import signal
 import stat
-import subprocess
-import sys
 import wave
 from argparse import ArgumentTypeError
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import trio
+from forked_programs import Program, open_program
 from ports import reserved_port
 
 from telnyx_trio import Call, CallServer, PcmData, ServerConfig, serve_calls
@@ -46,30 +44,26 @@ class Bench:
     def __init__(self, folder: Path, port: int) -> None:
         self.port = port
         self.environment = {**os.environ, "TELNYX_TRIO_STATE_DIR": str(folder)}
-        command = self.command("--print-environment")
-        printed = subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, check=True
-        ).stdout
+        status, printed, _ = trio.run(self.run, "--print-environment")
+        assert status == 0
         words = [shlex.split(line) for line in printed.splitlines()]
         assert all(word[0] == "export" and len(word) == 2 for word in words)
         settings = dict(word[1].split("=", 1) for word in words)
         # A free port for the server, whose own address is then the public one.
         self.config = replace(ServerConfig.from_environment(settings), port=0, public_url=None)
 
-    def command(self, *arguments: str) -> list[str]:
-        start = [sys.executable, "-W", "error", "-m", "telnyx_trio", "call"]
-        return [*start, "--port", str(self.port), *arguments]
-
-    async def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        done = await trio.run_process(
-            self.command(*arguments),
-            env=self.environment,
-            capture_stdout=True,
-            capture_stderr=True,
-            check=False,
+    def open(self, *arguments: str) -> AbstractAsyncContextManager[Program]:
+        """Run it beside a block."""
+        return open_program(
+            *("telnyx_trio", "call", "--port", str(self.port), *arguments),
+            environment=self.environment,
         )
-        texts = done.stdout.decode(), done.stderr.decode()
-        return subprocess.CompletedProcess(done.args, done.returncode, *texts)
+
+    async def run(self, *arguments: str) -> tuple[int, str, str]:
+        """Run it to its end; return exit status, standard output and standard error."""
+        async with self.open(*arguments) as program:
+            status = await program.wait()
+            return status, program.stdout.decode(), program.stderr.decode()
 
 
 async def echo(call: Call) -> None:
@@ -109,12 +103,14 @@ async def test_calls_are_placed_measured_and_recorded(
     arguments = ["--say", str(sentence), "--send-dtmf", "1w#", "--count", "3", "--concurrency", "2"]
     arguments += ["--duration", "1.5"]
     async with open_echo_server(bench.config) as (server, url):
-        done = await bench.run("--url", url, *arguments, "--output", str(output), "--json")
+        status, out, err = await bench.run(
+            "--url", url, *arguments, "--output", str(output), "--json"
+        )
         assert server.statistics().inbound_calls == 3
         await server.stop()
         assert server.statistics().failed_calls == 0
-    assert (done.returncode, done.stderr) == (0, "")
-    summary = json.loads(done.stdout)
+    assert (status, err) == (0, "")
+    summary = json.loads(out)
     assert (summary["calls"], summary["failed"], summary["interrupted"]) == (3, 0, False)
     assert summary["heard_nothing"] == summary["lost"] == 0
     assert sorted(path.name for path in output.iterdir()) == [
@@ -135,10 +131,10 @@ async def test_table_and_progress_for_people(bench: Bench, sentence: Path, tmp_p
     async with open_echo_server(bench.config) as (_, url):
         arguments = ["--url", url, "--say", str(sentence), "--leg-encoding", "PCMA"]
         output = tmp_path / "answer.wav"
-        done = await bench.run(*arguments, "--output", str(output), "--duration", "0.5")
-    assert (done.returncode, done.stderr) == (0, "")
+        status, out, err = await bench.run(*arguments, "--output", str(output), "--duration", "0.5")
+    assert (status, err) == (0, "")
     for words in ("0 of 1 calls done", "p99", "time to answer", "added delay", "1, 0 failed"):
-        assert words in done.stdout, done.stdout
+        assert words in out, out
     samples, sample_rate = _stereo(output)
     assert samples.shape[1] / sample_rate == pytest.approx(0.5, abs=0.4)
 
@@ -147,11 +143,11 @@ async def test_refused_webhooks_are_told_with_what_to_do(bench: Bench) -> None:
     """A server that trusts another key refuses; the cause and the lines to type are shown."""
     config = replace(bench.config, public_key=OTHER_KEY)
     async with open_echo_server(config) as (_, url):
-        done = await bench.run("--url", url, "--answer-timeout", "0.6", "--json")
-    assert done.returncode == 1
-    assert json.loads(done.stdout)["failures"] == {"the webhook was refused (HTTP 403)": 1}
-    assert f"call --print-environment --url {shlex.quote(url)}" in done.stderr
-    assert "telnyx-trio serve MODULE:HANDLER --skip-checks --port" in done.stderr
+        status, out, err = await bench.run("--url", url, "--answer-timeout", "0.6", "--json")
+    assert status == 1
+    assert json.loads(out)["failures"] == {"the webhook was refused (HTTP 403)": 1}
+    assert f"call --print-environment --url {shlex.quote(url)}" in err
+    assert "telnyx-trio serve MODULE:HANDLER --skip-checks --port" in err
 
 
 def test_nobody_there_is_told_at_once(
@@ -169,20 +165,15 @@ def test_nobody_there_is_told_at_once(
 
 async def test_interrupt_ends_the_calls_and_shows_the_table(bench: Bench) -> None:
     """SIGINT hangs up on what runs, places no more, and shows figures; the status is 130."""
-    async with open_echo_server(bench.config) as (server, url), trio.open_nursery() as nursery:
-        command = bench.command("--url", url, "--count", "9", "--concurrency", "2")
-        run = partial(trio.run_process, env=bench.environment, check=False, stdout=subprocess.PIPE)
-        process = await nursery.start(run, [*command, "--duration", "60"])
-        printed = ""
-        while server.statistics().live_calls < 2 or "2 running" not in printed:
-            data = await process.stdout.receive_some()
-            assert data, printed
-            printed += data.decode()
-        process.send_signal(signal.SIGINT)
-        async for data in process.stdout:
-            printed += data.decode()
-        assert await process.wait() == 130
-        assert "2, 0 failed" in printed
+    arguments = ["--count", "9", "--concurrency", "2", "--duration", "60"]
+    async with open_echo_server(bench.config) as (server, url):
+        async with bench.open("--url", url, *arguments) as program:
+            await program.wait_printed(b"2 running")
+            while server.statistics().live_calls < 2:  # noqa: ASYNC110 - seen from outside
+                await trio.sleep(0.01)
+            program.send_signal(signal.SIGINT)
+            assert await program.wait() == 130
+            assert b"2, 0 failed" in program.stdout
         assert server.statistics().inbound_calls == 2
         with trio.fail_after(10):
             await server.stop()

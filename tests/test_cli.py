@@ -51,14 +51,17 @@ def correlation_of_echo(samples: NDArray[np.float64], sample_rate: int) -> tuple
 
 
 VARIANTS: dict[str, tuple[str, ...]] = {
-    "pcmu": (),
-    "l16-little": ("--send-encoding", "L16", "--byteorder", "little"),
-    "json": ("--json", "--leg-encoding", "PCMA"),
-    "l16-big": ("--leg-encoding", "L16", "--send-encoding", "L16", "--byteorder", "big"),
+    "for people": (),
+    "json": (
+        "--json",
+        *("--leg-encoding", "L16"),
+        *("--send-encoding", "L16"),
+        *("--byteorder", "big"),
+    ),
 }
 
 
-async def test_demo_brings_the_sentence_back_in_every_codec(tmp_path: Path) -> None:
+async def test_demo_brings_the_sentence_back(tmp_path: Path) -> None:
     """The demo exits with 0, and its recording has the caller's sentence on both sides.
 
     With --json, standard output is nothing but what call.json holds.
@@ -83,7 +86,7 @@ async def test_demo_brings_the_sentence_back_in_every_codec(tmp_path: Path) -> N
         samples, sample_rate = read_stereo(tmp_path / name / "call.wav")
         delay, correlation = correlation_of_echo(samples, sample_rate)
         assert correlation > 0.95, (name, correlation)
-        # Four demos share the machine: a stall in one of them stays in its delay.
+        # A stall of a busy machine stays in the delay.
         assert 0 < delay < 1, (name, delay)
         assert report["digits"] == "5"
         assert report["lost"] == report["late"] == 0

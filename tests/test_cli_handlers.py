@@ -6,15 +6,14 @@ import json
 import os
 import signal
 import stat
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 import trio
+from forked_programs import open_program
 from ports import reserved_port
 from server_world import CALLEE, OUR_NUMBER, listen_to_end, open_world
 
@@ -140,55 +139,19 @@ async def agent(call):
 """
 
 
-async def run_command(
-    *arguments: str,
-    environment: dict[str, str] | None = None,
-    task_status: trio.TaskStatus[trio.Process],
-) -> None:
-    """Run the command in a process of its own, until it ends."""
-    await trio.run_process(
-        [sys.executable, "-m", "telnyx_trio", *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-        env={**os.environ, **(environment or {})},
-        task_status=task_status,
-    )
-
-
-class Printed:
-    """What a process prints, read as far as is asked for."""
-
-    def __init__(self, process: trio.Process) -> None:
-        assert process.stdout is not None
-        self._stream = process.stdout
-        self.text = ""
-
-    async def wait_for(self, words: str) -> None:
-        while words not in self.text:
-            data = await self._stream.receive_some()
-            assert data, self.text
-            self.text += data.decode()
-
-    async def read_to_end(self) -> str:
-        async for data in self._stream:
-            self.text += data.decode()
-        return self.text
-
-
 @pytest.mark.parametrize("command", ["serve", "dial"])
 async def test_interrupted_simulation_hangs_up_and_says_so(folder: Path, command: str) -> None:
     """Status 130; the carrier lives until the call is over, so nothing alarming is logged."""
     (folder / "patient_agent.py").write_text(PATIENT_AGENT)
-    async with trio.open_nursery() as nursery:
-        run = partial(run_command, command, "--simulate", "patient_agent:agent")
-        process: trio.Process = await nursery.start(run)
-        printed = Printed(process)
+    arguments = [command, "--simulate", "patient_agent:agent"]
+    async with open_program("telnyx_trio", *arguments, folder=folder) as program:
         with trio.fail_after(20):
-            await printed.wait_for("talking\n")
-            process.send_signal(signal.SIGINT)
-            told = (await printed.read_to_end()).partition("talking\n")[2].splitlines()
-            assert await process.wait() == 130
+            await program.wait_printed(b"talking\n")
+            logged_before = program.stderr
+            program.send_signal(signal.SIGINT)
+            assert await program.wait() == 130
+    assert program.stderr == logged_before
+    told = program.stdout.decode().partition("talking\n")[2].splitlines()
     if command == "serve":
         assert len(told) == 2, told
         assert told[0].startswith("call from +15550002222: hung up on after")
@@ -201,9 +164,10 @@ async def test_second_interrupt_hangs_up_before_the_application_goes(folder: Pat
     """Calls are hung up on while there is still an application to do it with."""
     (folder / "patient_agent.py").write_text(PATIENT_AGENT)
     with reserved_port() as port:
-        async with open_carrier() as carrier, trio.open_nursery() as nursery:
+        async with open_carrier() as carrier:
             carrier.account.add_number(OUR_NUMBER)
             settings = {
+                **os.environ,
                 "TELNYX_API_KEY": carrier.api_key,
                 "TELNYX_PUBLIC_KEY": carrier.public_key,
                 "TELNYX_BASE_URL": carrier.base_url,
@@ -211,19 +175,18 @@ async def test_second_interrupt_hangs_up_before_the_application_goes(folder: Pat
                 "NGROK_URL": f"http://127.0.0.1:{port}",
             }
             arguments = ["serve", "patient_agent:agent", "--setup-telnyx", "--port", str(port)]
-            run = partial(run_command, *arguments, environment=settings)
-            process: trio.Process = await nursery.start(run)
-            printed = Printed(process)
-            with trio.fail_after(20):
-                await printed.wait_for("now call")
-                leg = await carrier.call_in(to=OUR_NUMBER)
-                await printed.wait_for("talking")
-                process.send_signal(signal.SIGINT)
-                await printed.wait_for("waiting for 1 call to end")
-                process.send_signal(signal.SIGINT)
-                await leg.wait_ended()
-                await process.wait()
-            assert process.returncode == 0
+            async with open_program(
+                "telnyx_trio", *arguments, environment=settings, folder=folder
+            ) as program:
+                with trio.fail_after(20):
+                    await program.wait_printed(b"now call")
+                    leg = await carrier.call_in(to=OUR_NUMBER)
+                    await program.wait_printed(b"talking")
+                    program.send_signal(signal.SIGINT)
+                    await program.wait_printed(b"waiting for 1 call to end")
+                    program.send_signal(signal.SIGINT)
+                    await leg.wait_ended()
+                    assert await program.wait() == 0
             ends = [request.path for request in carrier.requests if is_end(request)]
             assert ends[0].endswith("/actions/hangup")
             assert "/call_control_applications/" in ends[-1]

@@ -13,8 +13,6 @@ import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, chdir
@@ -27,6 +25,7 @@ import httpx
 import numpy as np
 import pytest
 import trio
+from forked_programs import Program, open_program
 from trio.testing import MockClock
 
 from telnyx_trio import PcmData, open_client, undo_dead_runs
@@ -212,7 +211,7 @@ class _Program:
         path.write_text(block.code.replace("port=8000", f"port={port}"))
         _tone(700, 0.4).write_wav(folder / "greeting.wav")
         self.url = f"http://127.0.0.1:{port}"
-        self.command = [sys.executable, "-W", "error", str(path)]
+        self.path = path
         self.folder = folder
         self.environment = {
             **os.environ,
@@ -227,15 +226,16 @@ class _Program:
         carrier.webhook_url = f"{self.url}/telnyx/events"
 
     async def run(
-        self, *, task_status: trio.TaskStatus[trio.Process] = trio.TASK_STATUS_IGNORED
+        self, *, task_status: trio.TaskStatus[Program] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Run it to its end, or until it is terminated; it must complain of nothing."""
-        run = partial(trio.run_process, self.command, cwd=self.folder, env=self.environment)
-        done: subprocess.CompletedProcess[bytes] = await run(
-            check=False, capture_stderr=True, task_status=task_status
-        )
-        assert done.stderr.decode() == ""
-        assert done.returncode in (0, -signal.SIGTERM)
+        async with open_program(
+            self.path, environment=self.environment, folder=self.folder
+        ) as program:
+            task_status.started(program)
+            status = await program.wait()
+        assert program.stderr == b""
+        assert status in (0, -signal.SIGTERM)
 
     async def wait_ready(self) -> None:
         """Ask the health check until it answers: another process tells in no other way."""
@@ -269,7 +269,7 @@ async def _run_answers_a_call(block: Block, folder: Path) -> None:
             leg = await carrier.call_in(to="+15551234567", phone=phone)
             hangup = await leg.wait_ended()
             await _wait_delivered(carrier, "call.hangup", "streaming.stopped")
-            process.terminate()
+            process.send_signal(signal.SIGTERM)
     assert hangup.source == "caller"
     recording, rate = leg.recording()
     assert _loudness(recording[1], 700, rate) > 1000
@@ -291,7 +291,7 @@ async def _run_joins_a_caller_with_somebody(block: Block, folder: Path) -> None:
             _, callee = carrier.legs
             await callee.wait_ended()
             await carrier.wait_webhooks_tried()
-            process.terminate()
+            process.send_signal(signal.SIGTERM)
     for listener, hertz in ((leg, 700), (callee, 1100)):
         recording, rate = listener.recording()
         assert _loudness(recording[1], hertz, rate) > 1000
@@ -318,13 +318,13 @@ async def _run_sets_up_an_account(block: Block, folder: Path) -> None:
         program.environment["TELNYX_TRIO_STATE_DIR"] = str(folder)
         carrier.webhook_url = None
         async with trio.open_nursery() as nursery:
-            process: trio.Process = await nursery.start(program.run)
+            process: Program = await nursery.start(program.run)
             with trio.fail_after(15):
                 while number["connection_id"] is None:  # noqa: ASYNC110 - another process does it
                     await trio.sleep(0.05)
                 leg = await carrier.call_in(to="+15551234567", phone=Phone(hang_up_at=0.3))
                 assert (await leg.wait_ended()).source == "caller"
-            process.terminate()
+            process.send_signal(signal.SIGTERM)
         async with open_client(carrier.api_key, base_url=carrier.base_url) as client:
             await undo_dead_runs(client.account, state_dir=folder)
         assert number["connection_id"] is None
