@@ -66,7 +66,11 @@ if TYPE_CHECKING:
     from ._errors import RemoteProtocolError as RemoteProtocolError
     from ._errors import ResourceNotFound as ResourceNotFound
     from ._errors import SetupError as SetupError
+    from ._errors import StreamCallError as StreamCallError
+    from ._errors import StreamCallLost as StreamCallLost
     from ._errors import StreamError as StreamError
+    from ._errors import StreamJoinFailed as StreamJoinFailed
+    from ._errors import StreamNotInstalled as StreamNotInstalled
     from ._errors import TelnyxError as TelnyxError
     from ._errors import UndoFailed as UndoFailed
     from ._errors import UnknownCall as UnknownCall
@@ -114,8 +118,18 @@ if TYPE_CHECKING:
     from .audio import pcmu_to_pcm as pcmu_to_pcm
     from .audio import telnyx_payload_to_pcm as telnyx_payload_to_pcm
     from .bridges import BridgedLegs as BridgedLegs
+    from .bridges import BridgeEnd as BridgeEnd
+    from .bridges import BridgeEvent as BridgeEvent
+    from .bridges import ClockBufferStatistics as ClockBufferStatistics
     from .bridges import LegFlow as LegFlow
+    from .bridges import StreamBridge as StreamBridge
+    from .bridges import StreamBridgeStatistics as StreamBridgeStatistics
+    from .bridges import StreamParticipant as StreamParticipant
+    from .bridges import StreamParticipantJoined as StreamParticipantJoined
+    from .bridges import StreamParticipantLeft as StreamParticipantLeft
+    from .bridges import attach_phone_to_call as attach_phone_to_call
     from .bridges import bridge_legs as bridge_legs
+    from .bridges import open_stream_bridge as open_stream_bridge
     from .call_control import AccountClient as AccountClient
     from .call_control import CallControlApplication as CallControlApplication
     from .call_control import OutboundVoiceProfile as OutboundVoiceProfile
@@ -187,7 +201,11 @@ _ROOMS = {
         "RemoteProtocolError",
         "ResourceNotFound",
         "SetupError",
+        "StreamCallError",
+        "StreamCallLost",
         "StreamError",
+        "StreamJoinFailed",
+        "StreamNotInstalled",
         "TelnyxError",
         "UndoFailed",
         "UnknownCall",
@@ -231,7 +249,21 @@ _ROOMS = {
         "pcmu_to_pcm",
         "telnyx_payload_to_pcm",
     ),
-    ".bridges": ("BridgedLegs", "LegFlow", "bridge_legs"),
+    ".bridges": (
+        "BridgeEnd",
+        "BridgeEvent",
+        "BridgedLegs",
+        "ClockBufferStatistics",
+        "LegFlow",
+        "StreamBridge",
+        "StreamBridgeStatistics",
+        "StreamParticipant",
+        "StreamParticipantJoined",
+        "StreamParticipantLeft",
+        "attach_phone_to_call",
+        "bridge_legs",
+        "open_stream_bridge",
+    ),
     ".call_control": (
         "AccountClient",
         "CallControlApplication",

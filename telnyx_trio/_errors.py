@@ -36,6 +36,10 @@
     │   ├── PreflightFailed              all that was found wrong, and what mends it
     │   ├── PublicUrlUnreachable         the public address does not lead to this server
     │   └── UndoFailed                   what stays of a temporary set-up, and how to mend it
+    ├── StreamCallError                  about a bridge into a Stream (getstream) call
+    │   ├── StreamNotInstalled           it needs the extra [stream]
+    │   ├── StreamJoinFailed             the call could not be joined
+    │   └── StreamCallLost               the connection was lost, and could not be mended
     └── WebhookError
         ├── InvalidSignature
         └── InvalidWebhook
@@ -417,6 +421,42 @@ class UndoFailed(SetupError):
     def __init__(self, problems: Sequence[str]) -> None:
         self.problems = tuple(problems)
         super().__init__("; ".join(self.problems))
+
+
+class StreamCallError(TelnyxError):
+    """Base of what can go wrong between a phone and a call of Stream (getstream)."""
+
+
+class StreamNotInstalled(StreamCallError):
+    """A bridge into a Stream call needs getstream's SDK, which is not installed.
+
+    Attributes:
+        install_command: what mends it.
+    """
+
+    install_command = "pip install 'telnyx-trio[stream]'"
+
+    def __init__(self) -> None:
+        super().__init__(f"a Stream call needs the extra [stream]: {self.install_command}")
+
+
+class StreamJoinFailed(StreamCallError):
+    """The Stream call could not be joined.
+
+    Attributes:
+        problem: in the SDK's words, without secrets.
+    """
+
+    def __init__(self, problem: str) -> None:
+        self.problem = problem
+        super().__init__(f"could not join the Stream call: {problem}")
+
+
+class StreamCallLost(StreamCallError):
+    """The connection to the Stream call was lost, and the SDK's attempts to mend it failed."""
+
+    def __init__(self) -> None:
+        super().__init__("the connection to the Stream call was lost and could not be mended")
 
 
 class WebhookError(TelnyxError):

@@ -26,6 +26,8 @@ def loudness(samples: NDArray[np.int16], frequency: float, *, rate: int = RATE) 
     They are that short because a clock that is followed changes a pitch by a thousandth or two.
     """
     size = rate // 20
+    if samples.size < size:
+        return 0.0
     stretches = samples[: samples.size // size * size].reshape(-1, size)
     window = np.hanning(size)
     times = np.arange(size) / rate

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = "telnyx_trio"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 
-OPTIONAL = {"av", "dotenv", "matplotlib", "rich"}
+OPTIONAL = {"aiortc", "av", "dotenv", "getstream", "matplotlib", "rich"}
 """Libraries that extras bring, which may be imported where they are used."""
 
 IMPURE = {

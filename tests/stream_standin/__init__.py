@@ -12,3 +12,4 @@ from ._service import API_KEY as API_KEY
 from ._service import API_SECRET as API_SECRET
 from ._thread import Standin as Standin
 from ._thread import open_standin as open_standin
+from ._watched import Watched as Watched

@@ -7,7 +7,7 @@ import fractions
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 import aiortc
@@ -20,6 +20,7 @@ from getstream.video.rtc.tracks import SubscriptionConfig, TrackSubscriptionConf
 from numpy.typing import NDArray
 
 from ._service import API_KEY, API_SECRET
+from ._watched import Watched
 
 RATE: Final = 48000
 _SIZE: Final = 960
@@ -54,7 +55,7 @@ class _Playing(aiortc.MediaStreamTrack):  # type: ignore[misc]  # aiortc is Any 
         return frame
 
 
-class Guest:
+class Guest(Watched):
     """Somebody in a Stream call: what they say is given, what they hear is kept.
 
     Attributes:
@@ -64,6 +65,7 @@ class Guest:
     """
 
     def __init__(self, user_id: str) -> None:
+        super().__init__()
         self.user_id = user_id
         self.heard: dict[str, list[NDArray[np.int16]]] = {}
         self.heard_at: list[float] = []
@@ -74,6 +76,10 @@ class Guest:
     def samples(self, of: str) -> NDArray[np.int16]:
         """Return all that was heard of one speaker."""
         return np.concatenate([np.empty(0, np.int16), *self.heard.get(of, [])])
+
+    def heard_for(self, of: str) -> float:
+        """Return the seconds that were heard of one speaker."""
+        return sum(map(len, self.heard.get(of, []))) / RATE
 
     async def stay(
         self,
@@ -110,9 +116,11 @@ class Guest:
             samples = samples.mean(axis=0).astype(np.int16)
         self.heard.setdefault(pcm.participant.user_id, []).append(samples)
         self.heard_at.append(time.monotonic())
+        self.changed()
 
     def _see(self, name: str, event: Any) -> None:
         self.seen.append((name, event.participant.user_id))
+        self.changed()
 
     def wait_ready(self) -> None:
         if not self.ready.wait(30) or self.error is not None:
@@ -157,7 +165,8 @@ def open_guest(
         guest.wait_ready()
         yield guest
     finally:
-        loop_of[0].call_soon_threadsafe(stop.set)
+        with suppress(RuntimeError):  # the loop is closed, as the guest did not get in
+            loop_of[0].call_soon_threadsafe(stop.set)
         thread.join(20)
         if thread.is_alive():
             raise RuntimeError(f"{user_id} does not leave")

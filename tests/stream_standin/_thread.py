@@ -11,9 +11,10 @@ from typing import Any
 import aiohttp.web
 
 from ._service import Service
+from ._watched import Watched
 
 
-class Standin:
+class Standin(Watched):
     """A running stand-in. Its methods may be called from any thread.
 
     Attributes:
@@ -21,10 +22,10 @@ class Standin:
     """
 
     def __init__(self) -> None:
-        self.service = Service(self._changed)
+        super().__init__()
+        self.service = Service(self.changed)
         self.ready = threading.Event()
         self.loop: asyncio.AbstractEventLoop
-        self._watchers: list[Callable[[], None]] = []
 
     @property
     def url(self) -> str:
@@ -75,22 +76,10 @@ class Standin:
         """End a call for everybody in it."""
         self.run(self.service.calls[cid].end)
 
-    def watch(self, watcher: Callable[[], None]) -> None:
-        """Have ``watcher`` called, in the stand-in's thread, whenever anything has changed."""
-        self._watchers.append(watcher)
-
-    def unwatch(self, watcher: Callable[[], None]) -> None:
-        """Call it no more."""
-        self._watchers.remove(watcher)
-
     def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run a coroutine function in the stand-in's thread."""
         future = asyncio.run_coroutine_threadsafe(function(*arguments), self.loop)
         return future.result(timeout=20)
-
-    def _changed(self) -> None:
-        for watcher in list(self._watchers):
-            watcher()
 
     async def serve(
         self, stop: asyncio.Event, on_ready: Callable[[Standin], None] | None = None

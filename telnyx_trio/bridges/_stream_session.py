@@ -1,0 +1,244 @@
+"""One session in a Stream call, by getstream's SDK: the asyncio side of a bridge.
+
+Runs in the bridge's own thread, see ``_asyncio_thread``. What is written for one of the two SDKs:
+
+- getstream 4 does not tell who was there before; ``republish_tracks`` subscribes to them.
+- Its ``__aenter__`` also starts to ping public servers each second, and joins anew when that has
+  failed once. ``connect`` does all else.
+- Its ``leave`` waits two seconds, blocking, for a thread that sleeps for ten. It is told that there
+  is none; the thread sees by itself that all is over.
+- A join that is cancelled may leave a WebSocket in the making behind, which enters the call later.
+  So it is given the time to succeed, and then the call is left.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fractions
+import logging
+import time
+from collections.abc import Callable
+from typing import Any, Final, Protocol
+
+import numpy as np
+
+from .._errors import StreamCallLost, StreamJoinFailed, StreamNotInstalled
+from ..audio import PcmData
+from ._bridge_audio import BLOCK_SIZE, RATE, BridgeAudio
+from ._bridge_values import StreamParticipant
+
+logger = logging.getLogger("telnyx_trio.bridge")
+
+JOIN_GRACE: Final = 2.0
+"""Seconds that a join under way gets to succeed, when it is not wanted any more."""
+
+LEAVE_TIMEOUT: Final = 2.0
+"""Seconds that leaving gets."""
+
+_PTIME: Final = BLOCK_SIZE / RATE
+_MAX_LATENESS: Final = 0.1
+"""Seconds of stall that are made up for; what is beyond them is left out."""
+
+
+class Listener(Protocol):
+    """Is told, in the session's thread, what happens in the call."""
+
+    def take_joined(self) -> None:
+        """Note that the call is joined, and the phone's audio published."""
+
+    def take_participant(self, participant: StreamParticipant, *, is_there: bool) -> None:
+        """Note who is there, or has left."""
+
+
+class StreamSession:
+    """A session in a Stream call that is being joined, lived and left.
+
+    Args:
+        stream_call: of ``getstream.AsyncStream(...).video.call(...)``.
+        user_id: who the phone is in the call.
+        audio: where the phone's audio is taken, and that of the others is left.
+        listener: is told what happens.
+        join_timeout: seconds to be in the call, and heard.
+    """
+
+    def __init__(
+        self,
+        stream_call: Any,
+        user_id: str,
+        audio: BridgeAudio,
+        listener: Listener,
+        join_timeout: float,
+    ) -> None:
+        self._call = stream_call
+        self._user_id = user_id
+        self._audio = audio
+        self._listener = listener
+        self._join_timeout = join_timeout
+        self._there: dict[str, StreamParticipant] = {}
+        self._own_session_id: str | None = None
+        self._over = asyncio.Event()
+        self._lost = False
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Join, stay until ``stop`` is set or the call has ended, and leave.
+
+        Raises:
+            StreamNotInstalled: getstream, or its part for WebRTC, is not installed.
+            StreamJoinFailed: the call could not be joined.
+            StreamCallLost: the connection was lost, and getstream could not mend it.
+        """
+        if stop.is_set():
+            return
+        connection = await self._make_connection()
+        self._listen(connection)
+        join = asyncio.create_task(self._join(connection))
+        stopping = asyncio.create_task(stop.wait())
+        over = asyncio.create_task(self._over.wait())
+        try:
+            await asyncio.wait({join, stopping}, return_when=asyncio.FIRST_COMPLETED)
+            if not join.done():
+                await asyncio.wait({join}, timeout=JOIN_GRACE)
+            if not join.done() or stopping.done():
+                return
+            join.result()
+            self._listener.take_joined()
+            await asyncio.wait({stopping, over}, return_when=asyncio.FIRST_COMPLETED)
+            if self._lost:
+                raise StreamCallLost
+        finally:
+            await self._leave(connection, join)
+
+    async def _make_connection(self) -> Any:
+        try:
+            from getstream.video import rtc
+            from getstream.video.rtc.pb.stream.video.sfu.models.models_pb2 import TrackType
+            from getstream.video.rtc.tracks import SubscriptionConfig, TrackSubscriptionConfig
+        except ImportError as error:
+            raise StreamNotInstalled from error
+        audio_only = TrackSubscriptionConfig(track_types=[TrackType.TRACK_TYPE_AUDIO])
+        try:
+            return await rtc.join(
+                self._call,
+                self._user_id,
+                subscription_config=SubscriptionConfig(default=audio_only),
+            )
+        except Exception as error:
+            raise self._join_failed(error) from error
+
+    async def _join(self, connection: Any) -> None:
+        try:
+            async with asyncio.timeout(self._join_timeout):
+                await connection.connect()
+                self._own_session_id = getattr(connection, "session_id", None)
+                for participant in connection.participants_state.get_participants():
+                    self._note(participant, is_there=True)
+                if hasattr(connection, "republish_tracks"):
+                    await connection.republish_tracks()
+                await connection.add_tracks(audio=_make_track(self._audio))
+        except Exception as error:
+            raise self._join_failed(error) from error
+
+    def _join_failed(self, error: Exception) -> StreamJoinFailed:
+        text = str(error) or type(error).__name__
+        if isinstance(error, TimeoutError):
+            text = f"it took more than {self._join_timeout:g} s"
+        client: Any = getattr(getattr(self._call, "client", None), "stream", None)
+        secrets = [getattr(client, "token", None)]
+        if getattr(client, "has_api_secret", False):
+            secrets.append(client.api_secret)
+        for secret in filter(None, secrets):
+            text = text.replace(str(secret), "…")
+        return StreamJoinFailed(text)
+
+    async def _leave(self, connection: Any, join: asyncio.Task[None]) -> None:
+        if not join.done():
+            join.cancel()
+        elif not join.cancelled():
+            join.exception()  # it is seen, whether it is raised or not
+        if getattr(connection, "ws_client", None) is not None:
+            connection.ws_client.ping_thread = None
+        try:
+            async with asyncio.timeout(LEAVE_TIMEOUT):
+                await asyncio.wait({join})
+                await connection.leave()
+        except Exception:
+            logger.warning("Stream call: could not be left in order", exc_info=True)
+
+    # What the SDK tells.
+
+    def _listen(self, connection: Any) -> None:
+        def joined(event: Any) -> None:
+            self._note(event.participant, is_there=True)
+
+        def left(event: Any) -> None:
+            self._note(event.participant, is_there=False)
+
+        def ended(_event: Any) -> None:
+            self._over.set()
+
+        connection.on("audio", self._hear)
+        connection.on("participant_joined", joined)
+        connection.on("participant_left", left)
+        connection.on("call_ended", ended)
+        connection.on("connection.state_changed", self._take_state)
+
+    def _take_state(self, change: Any) -> None:
+        if str(change["new"]).upper().endswith("RECONNECTING_FAILED"):
+            self._lost = True
+            self._over.set()
+
+    def _hear(self, pcm: Any) -> None:
+        heard = PcmData(pcm.sample_rate, "s16", np.asarray(pcm.samples), channels=pcm.channels)
+        self._audio.put_speaker(getattr(pcm.participant, "session_id", ""), heard)
+
+    def _note(self, participant: Any, *, is_there: bool) -> None:
+        session_id = participant.session_id
+        is_own = (
+            session_id == self._own_session_id
+            if self._own_session_id
+            else participant.user_id == self._user_id
+        )
+        if is_own or is_there == (session_id in self._there):
+            return
+        if is_there:
+            value = StreamParticipant(participant.user_id, session_id, participant.name)
+            self._there[session_id] = value
+        else:
+            value = self._there.pop(session_id)
+            self._audio.remove_speaker(session_id)
+        self._listener.take_participant(value, is_there=is_there)
+
+
+def _make_track(audio: BridgeAudio) -> Any:
+    """Return the phone's audio as a track: stereo, since aiortc makes mono softer by 3 dB."""
+    import av
+    from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+
+    class PhoneTrack(MediaStreamTrack):  # type: ignore[misc]  # aiortc is Any to mypy
+        kind = "audio"
+
+        def __init__(self, take: Callable[[], Any]) -> None:
+            super().__init__()
+            self._take = take
+            self._begin: float | None = None
+            self._n_blocks = 0
+
+        async def recv(self) -> Any:
+            if self.readyState != "live":
+                raise MediaStreamError
+            if self._begin is None:
+                self._begin = time.monotonic()
+            late = time.monotonic() - self._begin - self._n_blocks * _PTIME
+            if late < 0:
+                await asyncio.sleep(-late)
+            elif late > _MAX_LATENESS:
+                self._n_blocks += int(late / _PTIME)
+            stereo = np.repeat(self._take(), 2).reshape(1, -1)
+            frame = av.AudioFrame.from_ndarray(stereo, format="s16", layout="stereo")
+            frame.sample_rate = RATE
+            frame.pts = self._n_blocks * BLOCK_SIZE
+            frame.time_base = fractions.Fraction(1, RATE)
+            self._n_blocks += 1
+            return frame
+
+    return PhoneTrack(audio.take_phone)

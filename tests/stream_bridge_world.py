@@ -1,0 +1,34 @@
+"""What tests of the bridge into a Stream call share; needs getstream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import trio
+from getstream import AsyncStream
+from stream_standin import API_KEY, API_SECRET, Standin, Watched
+
+
+def stream_call_of(standin: Standin, call_id: str, *, api_secret: str = API_SECRET) -> Any:
+    """Return a call of the stand-in, as a user of getstream has it."""
+    client = AsyncStream(api_key=API_KEY, api_secret=api_secret, base_url=standin.url)
+    return client.video.call("default", call_id)
+
+
+async def wait_until(watched: Watched, is_so: Callable[[], bool], *, timeout: float = 20.0) -> None:
+    """Wait until something is so that is told by a stand-in or a guest."""
+    token = trio.lowlevel.current_trio_token()
+    changed = trio.Event()
+
+    def note() -> None:
+        token.run_sync_soon(lambda: changed.set())
+
+    watched.watch(note)
+    try:
+        with trio.fail_after(timeout):
+            while not is_so():
+                await changed.wait()
+                changed = trio.Event()
+    finally:
+        watched.unwatch(note)
