@@ -6,8 +6,8 @@ one epoll; a packet costs it about 15 us, so that one core carries 300 calls and
 A media server may be asked in two ways:
 
 - "socket": connect to a path, and speak as Telnyx does from there;
-- "telnyx": be Telnyx. Send a signed ``call.initiated``, take the ``answer`` command at a REST API of
-  its own, connect to the ``stream_url`` that it names, and end with ``call.hangup``.
+- "telnyx": be Telnyx. Send a signed ``call.initiated``, take the ``answer`` command at a REST API,
+  and connect to the ``stream_url`` that it names.
 
 Each call sends random PCMU and expects it back, bit for bit, in order. The delay of a packet is the
 time from when it was due to leave to when its last byte has come back.
@@ -31,7 +31,7 @@ import urllib.request
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 PTIME = 0.02
 PACKET_SIZE = 160
@@ -66,8 +66,10 @@ def frame(text: bytes) -> bytes:
     """Return a masked text frame."""
     mask = os.urandom(4)
     size = len(text)
-    head = struct.pack("!BB", 0x81, 0x80 | size) if size < 126 else struct.pack(
-        "!BBH", 0x81, 0x80 | 126, size
+    head = (
+        struct.pack("!BB", 0x81, 0x80 | size)
+        if size < 126
+        else struct.pack("!BBH", 0x81, 0x80 | 126, size)
     )
     repeated = (mask * (size // 4 + 1))[:size]
     masked = (int.from_bytes(text, "big") ^ int.from_bytes(repeated, "big")).to_bytes(size, "big")
@@ -118,10 +120,16 @@ def connect(url: str, number: int) -> socket.socket:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     key = base64.b64encode(os.urandom(16)).decode()
     path = parts.path + (f"?{parts.query}" if parts.query else "")
-    sock.sendall(
-        f"GET {path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUpgrade: websocket\r\n"
-        f"Connection: Upgrade\r\nSec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n".encode()
+    lines = (
+        f"GET {path} HTTP/1.1",
+        f"Host: {parts.netloc}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Key: {key}",
+        "Sec-WebSocket-Version: 13",
+        "\r\n",
     )
+    sock.sendall("\r\n".join(lines).encode())
     head = b""
     while b"\r\n\r\n" not in head:
         data = sock.recv(1)
@@ -153,7 +161,9 @@ class Telnyx:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))) or "{}")
+                body = json.loads(
+                    self.rfile.read(int(self.headers.get("content-length", 0))) or "{}"
+                )
                 call_id, _, action = self.path.rpartition("/calls/")[2].partition("/actions/")
                 reply = b'{"data":{"result":"ok"}}'
                 self.send_response(200)
@@ -163,7 +173,7 @@ class Telnyx:
                 self.wfile.write(reply)
                 if action == "answer":
                     with telnyx.answered:
-                        telnyx.answers[urllib.request.unquote(call_id)] = body["stream_url"]
+                        telnyx.answers[unquote(call_id)] = body["stream_url"]
                         telnyx.answered.notify_all()
 
             def log_message(self, *_: Any) -> None:
@@ -331,7 +341,9 @@ class Loop:
         call.offset += len(payload)
         said = b"".join(
             CLIP[(call.start + n) % CLIP_PACKETS]
-            for n in range(position // PACKET_SIZE, (position + len(payload) - 1) // PACKET_SIZE + 1)
+            for n in range(
+                position // PACKET_SIZE, (position + len(payload) - 1) // PACKET_SIZE + 1
+            )
         )
         skip = position % PACKET_SIZE
         is_right = said[skip : skip + len(payload)] == payload
@@ -412,8 +424,7 @@ def main() -> None:
     loop.measures = False
     sent = sum(call.n_sent for call in loop.calls.values())
     # What is under way may still come.
-    for call in loop.calls.values():
-        loop.schedule.clear()
+    loop.schedule.clear()
     loop.run(time.perf_counter() + 1.0)
     echoed = sum(call.n_echoed for call in loop.calls.values())
     stats = loop.stats

@@ -6,6 +6,9 @@ from ._open import open_client_websocket as open_client_websocket
 from ._open import open_server_websocket as open_server_websocket
 from ._seam import CLOSE_TIMEOUT as CLOSE_TIMEOUT
 from ._seam import WebSocket as WebSocket
+from ._socket import SocketWebSocket as SocketWebSocket
+from ._socket import WaitReadable as WaitReadable
+from ._socket import open_socket_websocket as open_socket_websocket
 from ._starlette import StarletteWebSocket as StarletteWebSocket
 from ._state import WebSocketRejected as WebSocketRejected
 from ._trio import TrioWebSocket as TrioWebSocket

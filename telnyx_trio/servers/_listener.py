@@ -2,14 +2,14 @@
 
 ::
 
-    Telnyx ──TCP──► listener ─┬─ GET /telnyx/media...  ─► trio-websocket ─► handle_media
+    Telnyx ──TCP──► listener ─┬─ GET /telnyx/media...  ─► websockets ─► handle_media
                               └─ anything else         ─► private Unix socket ─► hypercorn ─► ASGI
 
 Why not hypercorn for all: its Trio worker (0.18) writes to sockets inside an unbounded shield, so
 that a media peer that stops reading would make its call, and the whole server, uncancellable.
 
-The request's head is read here to see where it belongs. A media socket's is put back in front of
-the stream. Of any other connection hypercorn gets exactly one request, written anew with its whole
+The request's head is read here to see where it belongs. A media socket is taken from its stream, and
+its head read once more. Of any other connection hypercorn gets exactly one request, written anew with its whole
 body: no media can hide behind it, and no bytes too many, which can bring down hypercorn's worker
 (seen with 0.18). It also gets a header with the peer's address, whose name is a secret of this
 process, so that nobody else can send it. Should media get to hypercorn all the same, the
@@ -37,9 +37,9 @@ from hypercorn.config import Config
 
 from .._errors import RemoteProtocolError
 from .._types import MAX_BODY_SIZE_BYTES, MEDIA_PATH
-from .._websocket import AsgiWebSocket, open_server_websocket
+from .._websocket import AsgiWebSocket, open_socket_websocket
 from ._asgi import AsgiApplication, Receive, Scope, Send
-from ._request import BadRequest, PrefixedStream, Request, receive_request
+from ._request import BadRequest, Request, receive_request
 from ._values import MediaRequest
 
 if TYPE_CHECKING:
@@ -257,10 +257,11 @@ class _Connections:
                 self._plain.pop(scope, None)
 
     async def _serve_media(self, stream: trio.SocketStream, request: Request, peer: str) -> None:
+        sock = _take_socket(stream)
         async with AsyncExitStack() as stack:
             async with self._handshakes:
                 websocket = await stack.enter_async_context(
-                    open_server_websocket(PrefixedStream(request.received, stream))
+                    open_socket_websocket(sock, request.received)
                 )
             media_request = MediaRequest(request.path, tuple(websocket.headers), peer)
             await self._server.handle_media(websocket, media_request)
@@ -292,6 +293,13 @@ async def _linger(stream: trio.SocketStream) -> None:
         for _ in range(MAX_BODY_SIZE_BYTES // _CHUNK_SIZE_BYTES):
             if not await stream.receive_some(_CHUNK_SIZE_BYTES):
                 return
+
+
+def _take_socket(stream: trio.SocketStream) -> socket.socket:
+    """Take a stream's socket away from it, for whom Trio's low level is enough."""
+    sock = socket.socket(fileno=stream.socket.detach())
+    sock.setblocking(False)
+    return sock
 
 
 def _is_media(path: str) -> bool:

@@ -160,37 +160,3 @@ async def _next_event(
         if event is not h11.NEED_DATA:
             return cast("h11.Event | type[h11.PAUSED]", event)
         connection.receive_data(bytes(await source.receive_some(_CHUNK_SIZE_BYTES)))
-
-
-class PrefixedStream(trio.abc.Stream):
-    """A stream that first gives back bytes that were read from it already.
-
-    Args:
-        head: those bytes.
-        stream: owned from now on.
-    """
-
-    def __init__(self, head: bytes, stream: trio.abc.Stream) -> None:
-        self._head = head
-        self._stream = stream
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes:
-        """Receive, the head first; otherwise as the stream below."""
-        if self._head:
-            await trio.lowlevel.checkpoint()
-            size = len(self._head) if max_bytes is None else max_bytes
-            data, self._head = self._head[:size], self._head[size:]
-            return data
-        return bytes(await self._stream.receive_some(max_bytes))
-
-    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        """Send as the stream below."""
-        await self._stream.send_all(data)
-
-    async def wait_send_all_might_not_block(self) -> None:
-        """Wait as the stream below."""
-        await self._stream.wait_send_all_might_not_block()
-
-    async def aclose(self) -> None:
-        """Close the stream below."""
-        await self._stream.aclose()

@@ -5,7 +5,15 @@ from __future__ import annotations
 import pytest
 import trio
 import trio.testing
-from _websocket.websocket_kinds import ON_SOCKETS, OWNED, OpenEnds, each, in_time, set_close_timeout
+from _websocket.websocket_kinds import (
+    ON_SOCKETS,
+    OWNED,
+    WITH_READER,
+    OpenEnds,
+    each,
+    in_time,
+    set_close_timeout,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -13,7 +21,7 @@ def _short_close_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     set_close_timeout(monkeypatch, 0.05)
 
 
-@each(OWNED)
+@each(WITH_READER)
 async def test_owner_frees_socket_of_vanished_peer_by_itself(open_ends: OpenEnds) -> None:
     """Whoever owns the stream closes it when the peer is lost, also while nobody calls."""
     async with in_time(open_ends) as ends:

@@ -16,6 +16,7 @@ from _websocket.websocket_peers import (
     open_memory_client,
     open_request,
     open_server_connection,
+    open_socket,
     open_starlette,
 )
 
@@ -27,6 +28,7 @@ ON_SOCKETS: dict[str, OpenEnds] = {
     "trio-websocket server connection": open_server_connection,
     "trio-websocket client connection": open_client,
     "trio-websocket request": open_request,
+    "socket request": open_socket,
 }
 IN_PROCESS: dict[str, OpenEnds] = {
     "ASGI": open_asgi,
@@ -39,6 +41,7 @@ OURS = ON_SOCKETS | IN_PROCESS
 MEMORY = {name: IN_PROCESS[name] for name in ("memory", "memory client")}
 ALL = OURS | HYPERCORN
 OWNED = {name: ON_SOCKETS[name] for name in ON_SOCKETS if "server connection" not in name}
+WITH_READER = {name: OWNED[name] for name in OWNED if name.startswith("trio-websocket")}
 WITH_REQUEST = {name: ALL[name] for name in ALL if not name.endswith(" connection")}
 SHORT = 0.05
 AT_ONCE = 0.5
@@ -53,7 +56,8 @@ def each(kinds: dict[str, OpenEnds]) -> pytest.MarkDecorator:
 
 
 def set_close_timeout(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    for module in ("_websocket._trio", "_websocket._served", "testing._memory_websocket"):
+    modules = ("_websocket._trio", "_websocket._socket", "_websocket._served")
+    for module in (*modules, "testing._memory_websocket"):
         monkeypatch.setattr(f"telnyx_trio.{module}.CLOSE_TIMEOUT", seconds)
 
 

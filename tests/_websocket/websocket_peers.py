@@ -33,6 +33,7 @@ from telnyx_trio._websocket import (
     as_websocket,
     open_client_websocket,
     open_server_websocket,
+    open_socket_websocket,
 )
 from telnyx_trio.testing._memory_websocket import MemoryWebSocket, memory_websocket_pair
 
@@ -214,16 +215,21 @@ class Ends:
     """A WebSocket under test, its peer, and its socket if it has one."""
 
     def __init__(
-        self, ours: WebSocket, peer: Peer, our_stream: trio.SocketStream | None = None
+        self,
+        ours: WebSocket,
+        peer: Peer,
+        our_stream: trio.SocketStream | socket.socket | None = None,
     ) -> None:
         self.ours = ours
         self.peer = peer
-        self._our_stream = our_stream
+        self._our_socket = (
+            our_stream.socket if isinstance(our_stream, trio.SocketStream) else our_stream
+        )
 
     @property
     def is_freed(self) -> bool:
         """Whether our socket is closed; nothing to free counts as closed."""
-        return self._our_stream is None or self._our_stream.socket.fileno() == -1
+        return self._our_socket is None or self._our_socket.fileno() == -1
 
 
 async def open_tcp_pair() -> tuple[trio.SocketStream, trio.SocketStream]:
@@ -265,6 +271,21 @@ async def open_request() -> AsyncGenerator[Ends, None]:
             await websocket.accept()
             await peer.wait_answer()
             yield Ends(websocket, peer, stream)
+
+
+@asynccontextmanager
+async def open_socket() -> AsyncGenerator[Ends, None]:
+    """A request on a socket of ours, accepted by the adapter without a task of its own."""
+    stream, their_stream = await open_tcp_pair()
+    peer = WirePeer(their_stream, ConnectionType.CLIENT)
+    sock = socket.socket(fileno=stream.socket.detach())
+    sock.setblocking(False)
+    async with their_stream:
+        await peer.ask()
+        async with open_socket_websocket(sock, max_message_size_bytes=MAX_SIZE_BYTES) as websocket:
+            await websocket.accept()
+            await peer.wait_answer()
+            yield Ends(websocket, peer, sock)
 
 
 @asynccontextmanager

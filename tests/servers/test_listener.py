@@ -18,7 +18,6 @@ from server_world import World, config_for, listen_to_end, open_world, silence
 from telnyx_trio import Call, open_client_websocket, open_server
 from telnyx_trio._websocket import WebSocketRejected
 from telnyx_trio.servers import _listener
-from telnyx_trio.servers._request import PrefixedStream
 from telnyx_trio.testing import Phone, open_carrier
 
 UPGRADE = (
@@ -334,21 +333,6 @@ async def test_tls_hello_does_not_disturb() -> None:
             await tls.do_handshake()
         async with httpx.AsyncClient(trust_env=False) as client:
             assert (await client.get(f"{world.server.url}/healthz")).status_code == 200
-
-
-async def test_prefixed_stream_gives_back_the_head_first() -> None:
-    """What was read is read again, in pieces if asked for, and then the rest."""
-    here, there = trio.testing.memory_stream_pair()
-    stream = PrefixedStream(b"abcd", here)
-    await there.send_all(b"efgh")
-    assert await stream.receive_some(3) == b"abc"
-    assert await stream.receive_some() == b"d"
-    assert await stream.receive_some() == b"efgh"
-    await stream.send_all(b"back")
-    assert await there.receive_some() == b"back"
-    await stream.wait_send_all_might_not_block()
-    await stream.aclose()
-    assert await there.receive_some() == b""
 
 
 async def test_no_private_socket_is_told_at_once(
