@@ -45,7 +45,7 @@ def _bounds_of(requirement: str) -> str:
 
 
 def test_core_dependencies() -> None:
-    """The core needs ten libraries, and audioop-lts only where CPython has no audioop."""
+    """The core needs eleven libraries, and audioop-lts only where CPython has no audioop."""
     assert {_name_of(requirement) for requirement in PROJECT["dependencies"]} == {
         "audioop-lts",
         "cryptography",
@@ -57,6 +57,7 @@ def test_core_dependencies() -> None:
         "platformdirs",
         "trio",
         "trio-websocket",
+        "websockets",
     }
     assert 'audioop-lts>=0.2; python_version >= "3.13"' in [
         requirement.replace("'", '"') for requirement in PROJECT["dependencies"]

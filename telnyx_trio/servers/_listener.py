@@ -8,12 +8,12 @@
 Why not hypercorn for all: its Trio worker (0.18) writes to sockets inside an unbounded shield, so
 that a media peer that stops reading would make its call, and the whole server, uncancellable.
 
-The request's head is read here to see where it belongs. A media socket is taken from its stream, and
-its head read once more. Of any other connection hypercorn gets exactly one request, written anew with its whole
-body: no media can hide behind it, and no bytes too many, which can bring down hypercorn's worker
-(seen with 0.18). It also gets a header with the peer's address, whose name is a secret of this
-process, so that nobody else can send it. Should media get to hypercorn all the same, the
-application takes none there; should its worker fail, it is started again, and the calls do not
+The request's head is read here to see where it belongs. A media socket is taken from its stream,
+and its head read once more. Of any other connection hypercorn gets exactly one request, written
+anew with its whole body: no media can hide behind it, and no bytes too many, which can bring down
+hypercorn's worker (seen with 0.18). It also gets a header with the peer's address, whose name is a
+secret of this process, so that nobody else can send it. Should media get to hypercorn all the same,
+the application takes none there; should its worker fail, it is started again, and the calls do not
 notice.
 
 Strangers can open connections and say nothing. Those without media are counted, and beyond a number
