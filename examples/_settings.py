@@ -221,11 +221,19 @@ async def open_account(
         yield setup.connection_id
 
 
+def ending_signals() -> list[signal.Signals]:
+    """Return Ctrl-C, a request to terminate and, but for nohup, that of a closed terminal."""
+    ending = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        ending.append(signal.SIGHUP)
+    return ending
+
+
 @asynccontextmanager
 async def cancelled_by_signals() -> AsyncIterator[trio.CancelScope]:
-    """Cancel the body at Ctrl-C or a request to terminate, however often these come."""
+    """Cancel the body at a signal that asks to end, however often it comes."""
     async with trio.open_nursery() as nursery:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        with trio.open_signal_receiver(*ending_signals()) as signals:
             scope = trio.CancelScope()
 
             @nursery.start_soon
@@ -245,7 +253,7 @@ async def serve_until_signal(server: CallServer, news: str) -> None:
         server: that is running.
         news: printed once a signal is waited for, and not a moment before.
     """
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with trio.open_signal_receiver(*ending_signals()) as signals:
         print(news, flush=True)
         await anext(signals)
         print("waiting for running calls; once more to hang up on them", flush=True)

@@ -302,11 +302,12 @@ class CallControlUnreachable(CallControlError):
         request_sent: False when the connection failed before anything was sent.
     """
 
-    def __init__(self, action: str, *, request_sent: bool) -> None:
+    def __init__(self, action: str, *, request_sent: bool, problem: str = "") -> None:
         self.action = action
         self.request_sent = request_sent
         state = "gave no reply" if request_sent else "could not be reached"
-        super().__init__(f"{action}: Telnyx's REST API {state}")
+        why = f" ({problem})" if problem else ""
+        super().__init__(f"{action}: Telnyx's REST API {state}{why}")
 
 
 @dataclass(frozen=True)
@@ -345,6 +346,9 @@ class CallControlRefused(CallControlError):
 
 class AuthenticationFailed(CallControlRefused):
     """The API key is wrong or not allowed to do this (HTTP 401 or 403)."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}. Is TELNYX_API_KEY a key of this account, and its whole text?"
 
 
 class CallAlreadyEnded(CallControlRefused):

@@ -28,7 +28,11 @@ def open_state_folder(
     """
     told = str(root or environment.get(STATE_FOLDER_VARIABLE, "")).strip()
     folder = (Path(told).expanduser() if told else user_state_path("telnyx-trio")) / name
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # It may have been there, or the umask may have been unusual.
-    folder.chmod(0o700)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # It may have been there, or the umask may have been unusual.
+        folder.chmod(0o700)
+    except OSError as error:
+        text = f"{error.strerror}: {folder}; {STATE_FOLDER_VARIABLE} names another folder"
+        raise OSError(error.errno, text) from error
     return folder

@@ -20,6 +20,7 @@ from server_world import CALLEE, OUR_NUMBER, listen_to_end, open_world
 from telnyx_trio import ConfigurationError
 from telnyx_trio._cli import main
 from telnyx_trio._cli._handler import load_handler
+from telnyx_trio._cli._signals import ending_signals
 from telnyx_trio.servers import list_servers, open_control_socket
 from telnyx_trio.testing import RestRequest, open_carrier
 
@@ -117,6 +118,59 @@ def test_failed_handler_is_not_a_call_gone_well(
     assert "call from +15550002222: the handler failed after 0.0 s" in capsys.readouterr().out
 
 
+def test_failed_handler_of_dial_is_told_from_its_own_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The call is hung up on and told; the traceback has no frames of the command line."""
+    with pytest.raises(SystemExit) as caught:
+        main(["dial", "failing_agent:agent", "--simulate", "--env-file", "/dev/null"])
+    assert caught.value.code == 1
+    assert "the call ended: left (normal_clearing) by us" in capsys.readouterr().out
+    assert "the handler failed" in caplog.text
+    assert caplog.text.count('File "') == 2
+    assert "failing_agent.py" in caplog.text
+
+
+@pytest.mark.parametrize("timeout", ["-1", "0", "nan", "601", "soon"])
+def test_answer_timeout_that_is_none(
+    folder: Path, capsys: pytest.CaptureFixture[str], timeout: str
+) -> None:
+    """It is refused before anything is dialled or set up."""
+    with pytest.raises(SystemExit) as caught:
+        main(["dial", "my_agent:agent", "--simulate", "--answer-timeout", timeout])
+    assert caught.value.code == 2
+    assert timeout in capsys.readouterr().err
+
+
+def test_state_folder_that_can_not_be_written(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Calls are taken all the same; only `calls` does not show them, and that is said."""
+    (folder / "file").touch()
+    monkeypatch.setenv("TELNYX_TRIO_STATE_DIR", str(folder / "file"))
+    with pytest.raises(SystemExit) as caught:
+        main(["dial", "my_agent:agent", "--simulate"])
+    assert caught.value.code == 0
+    told = capsys.readouterr().err
+    assert "`telnyx-trio calls` will not show this server: Not a directory" in told
+    with pytest.raises(SystemExit) as caught:
+        main(["calls"])
+    assert caught.value.code == 1
+    told = capsys.readouterr().err
+    assert told.startswith("telnyx-trio: Not a directory: ")
+    assert "TELNYX_TRIO_STATE_DIR names another folder" in told
+
+
+def test_closed_terminal_ends_the_command_but_for_nohup() -> None:
+    """`nohup` has the signal ignored, and it stays so."""
+    assert signal.SIGHUP in ending_signals()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert ending_signals() == [signal.SIGINT, signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_settings_hold_for_simulated_calls(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -182,7 +236,7 @@ async def test_second_interrupt_hangs_up_before_the_application_goes(folder: Pat
                     await program.wait_printed(b"now call")
                     leg = await carrier.call_in(to=OUR_NUMBER)
                     await program.wait_printed(b"talking")
-                    program.send_signal(signal.SIGINT)
+                    program.send_signal(signal.SIGHUP)
                     await program.wait_printed(b"waiting for 1 call to end")
                     program.send_signal(signal.SIGINT)
                     await leg.wait_ended()

@@ -54,6 +54,15 @@ def test_flag_before_environment_before_file(env_file: Path) -> None:
     assert settings.sources["host"] == f"line 4 of {env_file}"
 
 
+def test_number_of_a_flag_has_not_the_id_of_another() -> None:
+    """Where the number is told anew, the id that the environment has is of another one."""
+    environment = {"TELNYX_PHONE_NUMBER_ID": "17", "TELNYX_PHONE_NUMBER": "+15550001111"}
+    assert read(environment=environment).phone_number_id == "17"
+    number = ("--phone-number", "+15550002222")
+    assert read(*number, environment=environment).phone_number_id is None
+    assert read(*number, "--phone-number-id", "18").phone_number_id == "18"
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "expected"),
     [

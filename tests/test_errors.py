@@ -133,6 +133,11 @@ def test_no_other_module_has_errors_of_the_tree() -> None:
             "dial: Telnyx's REST API could not be reached",
         ),
         (
+            CallControlUnreachable("dial", request_sent=False, problem="https://x: refused"),
+            "dial: Telnyx's REST API could not be reached (https://x: refused)",
+        ),
+        (AuthenticationFailed("dial", 401), "dial refused with HTTP 401. Is TELNYX_API_KEY"),
+        (
             CallControlRefused("answer", 422, [ApiError("90034", "Not answered", "answer first")]),
             "answer refused with HTTP 422: 90034 Not answered: answer first",
         ),

@@ -90,7 +90,7 @@ def _lone(error: BaseException) -> BaseException:
 
 
 def _tell(error: BaseException) -> int:
-    """Tell an error in a line, or a line for each setting, and return the exit status.
+    """Tell an error in a line, or a line for each problem, and return the exit status.
 
     Raises:
         BaseException: the error itself, if it is none that users can do something about.
@@ -99,7 +99,13 @@ def _tell(error: BaseException) -> int:
         return INTERRUPTED
     if not isinstance(error, TelnyxError | OSError):
         raise error
-    is_settings = isinstance(error, ConfigurationError)
-    for problem in error.problems if isinstance(error, ConfigurationError) else [str(error)]:
+    for problem in getattr(error, "problems", [_text_of(error)]):
         print(f"telnyx-trio: {problem}", file=sys.stderr)
-    return 2 if is_settings else 1
+    return 2 if isinstance(error, ConfigurationError) else 1
+
+
+def _text_of(error: BaseException) -> str:
+    """Return an error's text; that of the system's without its number."""
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror

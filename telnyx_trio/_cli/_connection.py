@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from .. import (
     AccountClient,
     CallServer,
+    ConfigurationError,
     Finding,
     check_destination,
     open_temporary_setup,
@@ -16,6 +18,7 @@ from .. import (
     require_ready,
 )
 from ..provisioning import Direction
+from ..servers import open_control_socket
 from ._settings import Settings
 from ._settings_table import ACCOUNT_SETTINGS, add_settings
 
@@ -57,10 +60,25 @@ async def look_at_account(
         connection_id=settings["connection_id"],
         public_url=public_url,
         phone_number=settings["phone_number"],
-        phone_number_id=settings["phone_number_id"],
+        phone_number_id=settings.phone_number_id,
         to=options.to,
         check_verified_destination=not options.skip_verified_destination_check,
     )
+
+
+@asynccontextmanager
+async def shown_by_calls(server: CallServer) -> AsyncIterator[None]:
+    """Let ``telnyx-trio calls`` see the server while the body runs.
+
+    It takes calls all the same where that can't be, as in a container that is not to be written to.
+    """
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(open_control_socket(server))
+        except (OSError, ConfigurationError) as error:
+            text = getattr(error, "strerror", None) or str(error)
+            print(f"`telnyx-trio calls` will not show this server: {text}", file=sys.stderr)
+        yield
 
 
 @asynccontextmanager
@@ -85,7 +103,7 @@ async def open_connection(
             connection_id=config.connection_id,
             public_url=config.public_url,
             phone_number=config.phone_number,
-            phone_number_id=settings["phone_number_id"],
+            phone_number_id=settings.phone_number_id,
             to=to,
             directions=[direction],
             check_verified_destination=checks_destination,
@@ -100,7 +118,7 @@ async def open_connection(
         server.client,
         public_url=config.public_url or "",
         phone_number=config.phone_number if is_called else None,
-        phone_number_id=settings["phone_number_id"] if is_called else None,
+        phone_number_id=settings.phone_number_id if is_called else None,
         outbound_voice_profile=settings["outbound_voice_profile"],
     ) as setup:
         print(f"made the application {setup.application_name}", flush=True)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 from functools import partial
 
 import trio
 
 from .. import CallBusy, CallEnded, CallNoAnswer, CallNotAnswered, CallServer, open_server
-from ..servers import open_control_socket
 from ..testing import CALLER_WAV, Phone
-from ._connection import add_connection_flags, open_connection
+from ._connection import add_connection_flags, open_connection, shown_by_calls
 from ._exit_status import INTERRUPTED
 from ._handler import Handler, load_handler
 from ._serve import SIMULATED_PARTY, lead_to, open_simulation, start_log
@@ -37,6 +37,9 @@ exit status: 0 answered, and the handler done or the far side gone; 1 an error; 
 
 _BUSY, _NO_ANSWER, _NOT_TAKEN = 3, 4, 5
 
+_LONGEST_RINGING = 600.0
+"""Seconds that Telnyx rings at most."""
+
 
 def fill_dial_parser(parser: argparse.ArgumentParser) -> None:
     """Make this command's parser of an empty one."""
@@ -44,13 +47,20 @@ def fill_dial_parser(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("handler", metavar="MODULE:HANDLER", help="such as agent:agent")
     parser.add_argument("--to", metavar="NUMBER", help="number to call, in E.164 form")
     parser.add_argument(
-        "--answer-timeout", type=float, default=60.0, metavar="SECONDS", help="%(default)s"
+        "--answer-timeout", type=_seconds, default=60.0, metavar="SECONDS", help="%(default)s"
     )
     parser.add_argument("--simulate", action="store_true", help="a simulated phone answers")
     add_connection_flags(parser)
     extra = ("phone_number_id", "outbound_voice_profile", "log_level")
     add_settings(parser, (*SERVER_SETTINGS, *extra), aliases={"phone_number": "--from"})
     parser.set_defaults(run=run)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= _LONGEST_RINGING:
+        raise argparse.ArgumentTypeError(f"more than 0, and 600 at most, not {text}")
+    return seconds
 
 
 def run(options: argparse.Namespace) -> int:
@@ -67,7 +77,7 @@ async def _dial(handler: Handler, settings: Settings, options: argparse.Namespac
             async with (
                 open_simulation(settings) as (carrier, config),
                 open_server(config) as server,
-                open_control_socket(server),
+                shown_by_calls(server),
             ):
                 lead_to(carrier, server)
                 carrier.default_phone = Phone(
@@ -79,7 +89,7 @@ async def _dial(handler: Handler, settings: Settings, options: argparse.Namespac
         config = await settings.server_config(needed=needed, missing=missing)
         async with (
             open_server(config) as server,
-            open_control_socket(server),
+            shown_by_calls(server),
             open_connection(server, settings, options, "outbound", options.to) as connection_id,
         ):
             return await _call(server, handler, options.to, connection_id, options)
@@ -107,7 +117,7 @@ async def _call_and_tell(
     answer_timeout: float,
 ) -> int:
     print(f"calling {to}", flush=True)
-    began_at = trio.current_time()
+    began_at, status = trio.current_time(), 0
     try:
         async with server.dial(
             to=to, connection_id=connection_id, answer_timeout=answer_timeout
@@ -117,10 +127,13 @@ async def _call_and_tell(
                 await handler(call)
             except CallEnded:
                 pass  # the far side hung up while the handler was at work
+            except Exception:
+                logging.getLogger("telnyx_trio").exception("the handler failed")
+                status = 1
         print(f"the call ended: {call.outcome}", flush=True)
     except CallNotAnswered as error:
         print(f"telnyx-trio: {error}", file=sys.stderr)
         if isinstance(error, CallBusy):
             return _BUSY
         return _NO_ANSWER if isinstance(error, CallNoAnswer) else _NOT_TAKEN
-    return 0
+    return status

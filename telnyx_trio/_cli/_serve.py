@@ -6,14 +6,13 @@ import argparse
 import logging
 import math
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, nullcontext
+from contextlib import asynccontextmanager, nullcontext, suppress
 
 import trio
 
 from .. import Call, CallServer, ServerConfig, open_server
-from ..servers import open_control_socket
 from ..testing import CALLER_WAV, Carrier, Phone, open_carrier
-from ._connection import add_connection_flags, open_connection
+from ._connection import add_connection_flags, open_connection, shown_by_calls
 from ._exit_status import INTERRUPTED
 from ._handler import Handler, load_handler
 from ._settings import Settings, read_settings
@@ -98,18 +97,18 @@ async def _serve(handler: Handler, settings: Settings, options: argparse.Namespa
     async with cancelled_by_signals():
         if options.simulate:
             return await _simulate(tell_and_handle, settings) or int(bool(failed))
-        needed = [] if options.skip_checks or settings["phone_number_id"] else ["phone_number"]
+        needed = [] if options.skip_checks or settings.phone_number_id else ["phone_number"]
         if not options.setup_telnyx and not options.skip_checks:
             needed.append("connection_id")
         config = await settings.server_config(needed=needed)
         async with (
             open_server(config, tell_and_handle) as server,
-            open_control_socket(server),
+            shown_by_calls(server),
             nullcontext()
             if options.skip_checks
             else open_connection(server, settings, options, "inbound"),
         ):
-            number = config.phone_number or settings["phone_number_id"] or "your number"
+            number = config.phone_number or settings.phone_number_id or "your number"
             print(f"listening at {server.url}; now call {number}", flush=True)
             await serve_until_signal(server, _tell)
         return 0
@@ -117,7 +116,8 @@ async def _serve(handler: Handler, settings: Settings, options: argparse.Namespa
 
 
 def _tell(text: str) -> None:
-    print(text, flush=True)
+    with suppress(OSError):  # the terminal may be gone
+        print(text, flush=True)
 
 
 async def _simulate(handler: Handler, settings: Settings) -> int:
@@ -125,7 +125,7 @@ async def _simulate(handler: Handler, settings: Settings) -> int:
     async with (
         open_simulation(settings) as (carrier, config),
         open_server(config, handler) as server,
-        open_control_socket(server),
+        shown_by_calls(server),
     ):
         lead_to(carrier, server)
         leg = await carrier.call_in(to=SIMULATED_NUMBER, from_=SIMULATED_PARTY, phone=caller)

@@ -51,6 +51,14 @@ class Settings:
         """Whether a value was given by its flag."""
         return self.sources.get(name, "").startswith("--")
 
+    @property
+    def phone_number_id(self) -> str | None:
+        """Id of the number; that of the environment is not of a number that is given by a flag."""
+        if self.is_flag("phone_number") and not self.is_flag("phone_number_id"):
+            return None
+        found: str | None = self["phone_number_id"]
+        return found
+
     async def find_public_url(self) -> str:
         """Find the server's public address: told, or that of ngrok's tunnel.
 

@@ -14,13 +14,24 @@ from .. import CallServer
 T = TypeVar("T")
 
 
+def ending_signals() -> list[signal.Signals]:
+    """Return the signals that ask to end: Ctrl-C, ``kill``, and a terminal that is closed.
+
+    The last of them not under ``nohup``.
+    """
+    ending = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        ending.append(signal.SIGHUP)
+    return ending
+
+
 @asynccontextmanager
 async def cancelled_by_signals() -> AsyncIterator[trio.CancelScope]:
     """Cancel the body at the first signal; later ones change nothing, as it is on its way out."""
     scope = trio.CancelScope()
 
     async def watch(task_status: trio.TaskStatus[None]) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+        with trio.open_signal_receiver(*ending_signals()) as signals:
             task_status.started()
             async for _ in signals:
                 scope.cancel()
@@ -49,7 +60,7 @@ async def serve_until_signal(server: CallServer, tell: Callable[[str], None]) ->
 
     Returns when no call is left, with the server still there.
     """
-    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+    with trio.open_signal_receiver(*ending_signals()) as signals:
         await anext(signals)
         live = server.statistics().live_calls
         if live:

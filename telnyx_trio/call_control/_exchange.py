@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
+import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -20,6 +23,7 @@ import trio
 
 from .._errors import CallControlError, CallControlUnreachable
 from .._http_body import WholeBody
+from .._http_client import causes, make_http_client
 from .._redact import redact_url
 from ._replies import Page, read_data, read_page, read_refusal
 from ._retry import retry_pause
@@ -146,7 +150,8 @@ class Exchange:
                 request.stream = WholeBody(request.content)
                 response = await self._http.send(request)
         except _NOT_SENT as error:
-            raise CallControlUnreachable(action, request_sent=False) from error
+            problem = f"{self.api}: {why_unreachable(error)}"
+            raise CallControlUnreachable(action, request_sent=False, problem=problem) from error
         except _ALL_OF_HTTPX as error:
             raise CallControlUnreachable(action, request_sent=True) from error
         self._note_clock(response.headers)
@@ -171,8 +176,12 @@ class Exchange:
 async def open_exchange(
     api_key: str, base_url: str, transport: httpx.AsyncBaseTransport | None
 ) -> AsyncIterator[Exchange]:
-    """Open the connection pool; leaving closes it."""
-    async with httpx.AsyncClient(
+    """Open the connection pool; leaving closes it.
+
+    Raises:
+        ConfigurationError: proxy or certificates of the environment can't be used.
+    """
+    async with make_http_client(
         base_url=base_url,
         headers={"Authorization": f"Bearer {api_key}", "Accept": "application/json"},
         timeout=_TIMEOUT,
@@ -180,6 +189,18 @@ async def open_exchange(
         transport=transport,
     ) as http:
         yield Exchange(http, (api_key,))
+
+
+def why_unreachable(error: httpx.HTTPError) -> str:
+    """Say in a few words why there was no connection."""
+    for cause in causes(error):
+        if isinstance(cause, socket.gaierror):
+            return "there is no such host (DNS)"
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            return f"its certificate is not valid: {cause.verify_message}"
+        if isinstance(cause, OSError) and cause.errno and not isinstance(cause, ssl.SSLError):
+            return os.strerror(cause.errno)
+    return type(error).__name__
 
 
 def _secrets_in(body: Mapping[str, object]) -> list[str]:

@@ -101,7 +101,10 @@ async def open_temporary_setup(
         if number is None:
             raise SetupError(f"the account has no number {phone_number or phone_number_id}")
         if phone_number and number.phone_number != phone_number:
-            raise SetupError(f"the id {phone_number_id} is of {number.phone_number}")
+            raise SetupError(
+                f"the id {phone_number_id} is of {number.phone_number}, not of {phone_number}:"
+                " correct or leave out one of TELNYX_PHONE_NUMBER_ID and TELNYX_PHONE_NUMBER"
+            )
     claim = (
         journal.claim_number(number.phone_number, account.fingerprint) if number else nullcontext()
     )

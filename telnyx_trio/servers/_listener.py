@@ -22,6 +22,7 @@ the one that has been there for longest goes: Telnyx says all it has to say at o
 
 from __future__ import annotations
 
+import errno
 import logging
 import secrets
 import socket
@@ -77,7 +78,10 @@ async def open_listeners(host: str, port: int) -> tuple[list[trio.SocketListener
     try:
         listeners = await trio.open_tcp_listeners(port, host=host)
     except OSError as error:
-        raise OSError(error.errno, f"can't listen at {host}:{port}: {error.strerror}") from error
+        is_taken = error.errno == errno.EADDRINUSE
+        remedy = "; end what listens there, or choose another port" if is_taken else ""
+        text = f"can't listen at {host}:{port}: {error.strerror}{remedy}"
+        raise OSError(error.errno, text) from error
     bound_port = listeners[0].socket.getsockname()[1]
     reachable = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
     shown = f"[{reachable}]" if ":" in reachable else reachable

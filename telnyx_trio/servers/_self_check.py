@@ -12,14 +12,14 @@ import re
 import secrets
 import socket
 import ssl
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Final
 from urllib.parse import urlsplit
 
 import httpx
 
 from .._errors import PublicUrlUnreachable
-from .._public_url import LOCAL_HOSTS
+from .._http_client import causes, make_http_client
 from .._redact import cut
 
 HEALTH_PATH: Final = "/healthz"
@@ -93,11 +93,7 @@ def _new_challenge() -> str:
 async def _ask(url: str, challenge: str, transport: httpx.AsyncBaseTransport | None) -> str:
     """Return the proof that is given at an address."""
     headers = {CHALLENGE_HEADER: challenge, "ngrok-skip-browser-warning": "1"}
-    # A proxy that programs here use is not on Telnyx's way, nor on that to this machine.
-    is_local = urlsplit(url).hostname in LOCAL_HOSTS
-    async with httpx.AsyncClient(
-        timeout=CHECK_TIMEOUT, transport=transport, trust_env=not is_local
-    ) as http:
+    async with make_http_client(timeout=CHECK_TIMEOUT, transport=transport) as http:
         try:
             response = await http.get(f"{url}{HEALTH_PATH}", headers=headers)
         except httpx.HTTPError as error:
@@ -120,11 +116,11 @@ def _compare(url: str, shown: str, expected: str) -> None:
 
 def _no_reply(url: str, error: httpx.HTTPError) -> PublicUrlUnreachable:
     host = urlsplit(url).hostname
-    causes = list(_causes(error))
-    if any(isinstance(cause, socket.gaierror) for cause in causes):
+    found = list(causes(error))
+    if any(isinstance(cause, socket.gaierror) for cause in found):
         problem = f"there is no host {host} (DNS); if it is a tunnel, it may have ended"
         return PublicUrlUnreachable(url, "DNS", problem)
-    for cause in causes:
+    for cause in found:
         if isinstance(cause, ssl.SSLCertVerificationError):
             problem = f"the certificate of {host} is not valid: {cause.verify_message}"
             return PublicUrlUnreachable(url, "TLS", problem)
@@ -172,18 +168,3 @@ def _strange_reply(url: str, response: httpx.Response) -> PublicUrlUnreachable:
         f" header {CHALLENGE_HEADER}"
     )
     return PublicUrlUnreachable(url, "server", problem)
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """List an error and what led to it, members of groups included."""
-    waiting: list[BaseException | None] = [error]
-    seen: set[int] = set()
-    while waiting:
-        one = waiting.pop()
-        if one is None or id(one) in seen:
-            continue
-        seen.add(id(one))
-        yield one
-        waiting += [one.__cause__, one.__context__]
-        if isinstance(one, BaseExceptionGroup):
-            waiting += one.exceptions
