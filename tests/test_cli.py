@@ -41,23 +41,22 @@ def read_stereo(path: Path) -> tuple[NDArray[np.float64], int]:
 def correlation_of_echo(samples: NDArray[np.float64], sample_rate: int) -> tuple[float, float]:
     """Look for the caller's sentence on the other side; return delay in seconds, correlation.
 
-    Second by second, of which the middle one counts: a stall of a busy machine moves the rest.
+    Piece by piece, of which the middle one counts: a stall of a busy machine moves the rest.
     """
-    found = [_find_second(samples, sample_rate, SPOKEN_AT + second) for second in range(5)]
+    found = [find_piece(samples, sample_rate, SPOKEN_AT + piece / 4) for piece in range(20)]
     delays, correlations = zip(*found, strict=True)
     return float(np.median(delays)), float(np.median(correlations))
 
 
-def _find_second(
-    samples: NDArray[np.float64], sample_rate: int, start: float
-) -> tuple[float, float]:
+def find_piece(samples: NDArray[np.float64], sample_rate: int, start: float) -> tuple[float, float]:
+    """Look for a quarter of a second of the caller's voice."""
     first = round(start * sample_rate)
-    said = samples[0, first : first + sample_rate]
-    heard = samples[1, first : first + 2 * sample_rate]
-    delay = int(np.argmax(np.correlate(heard, said, "valid")))
-    found = heard[delay : delay + said.size]
-    norm = float(np.linalg.norm(said) * np.linalg.norm(found))
-    return delay / sample_rate, float(said @ found) / norm
+    said = samples[0, first : first + sample_rate // 4]
+    heard = samples[1, first : first + 3 * sample_rate]
+    products = np.correlate(heard, said, "valid")
+    energies = np.convolve(heard**2, np.ones(said.size), "valid")
+    likeness = products / np.sqrt(np.maximum(energies, 1) * (said @ said))
+    return int(np.argmax(likeness)) / sample_rate, float(likeness.max())
 
 
 VARIANTS: dict[str, tuple[str, ...]] = {
@@ -96,7 +95,7 @@ async def test_demo_brings_the_sentence_back(tmp_path: Path) -> None:
         samples, sample_rate = read_stereo(tmp_path / name / "call.wav")
         delay, correlation = correlation_of_echo(samples, sample_rate)
         assert correlation > 0.95, (name, correlation)
-        assert 0 < delay < 1, (name, delay)
+        assert 0 < delay < 2.5, (name, delay)
         assert report["digits"] == "5"
         assert report["lost"] == report["late"] == 0
         assert report["outcome"]["ended_by"] == "them"

@@ -45,9 +45,9 @@ examples:
 """
 
 _SPEAK_AT: Final = 3.2  # once the greeting, of 2.5 s, is over
-_SECTIONS: Final = (3.2, 4.2, 5.2, 6.2, 7.2)
-"""When the seconds of the sentence begin that are looked for. Each by itself, as what a busy
-machine is late with is later from then on."""
+_SPOKEN: Final = 5.0  # seconds of the sentence that are looked for
+_SECTION: Final = 0.25
+"""Seconds of it that are looked for at a time: after a stall of the machine the rest is later."""
 _PRESS_AT: Final = 4.5
 _HANG_UP_AT: Final = 10.0
 _TIMEOUT: Final = 18.0
@@ -236,7 +236,10 @@ def _report(
     statistics = observed.call.statistics() if observed.call else None
     outcome = observed.call.outcome if observed.call else None
     delays = _delays(leg, observed)
-    echoes = [find_echo(samples, sample_rate, start=start, duration=1.0) for start in _SECTIONS]
+    echoes = [
+        find_echo(samples, sample_rate, start=float(start), duration=_SECTION)
+        for start in _SPEAK_AT + np.arange(0.0, _SPOKEN, _SECTION)
+    ]
     echo_delay, correlation = (median(values) for values in zip(*echoes, strict=True))
     return {
         "leg_encoding": options.leg_encoding,
