@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Iterator
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import httpx
 
 from ._errors import ConfigurationError
 from ._public_url import LOCAL_HOSTS
-
-_LOCAL_ADDRESSES: Final = tuple(
-    f"all://{f'[{host}]' if ':' in host else host}" for host in LOCAL_HOSTS
-)
-"""Of this machine, in httpx's form; no proxy is asked for them."""
 
 _PROXY: Final = "the proxy of HTTPS_PROXY, HTTP_PROXY or ALL_PROXY can't be used"
 
@@ -22,19 +19,24 @@ _CERTIFICATE_VARIABLES: Final = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 """Of which httpx takes the first that is set."""
 
 
-def make_http_client(**settings: Any) -> httpx.AsyncClient:
+def make_http_client(url: str, **settings: Any) -> httpx.AsyncClient:
     """Make a client; it has to be entered or closed.
 
     ``HTTPS_PROXY`` and the like hold, but not for this machine.
 
     Args:
+        url: whose host the client is for.
         **settings: of ``httpx.AsyncClient``.
 
     Raises:
         ConfigurationError: proxy or certificates of the environment can't be used.
     """
     try:
-        return httpx.AsyncClient(mounts=dict.fromkeys(_LOCAL_ADDRESSES), **settings)
+        if urlsplit(url).hostname in LOCAL_HOSTS:
+            # httpx would look for proxies and certificates, or for neither.
+            context = ssl.create_default_context()
+            return httpx.AsyncClient(trust_env=False, verify=context, **settings)
+        return httpx.AsyncClient(**settings)
     except OSError as error:
         told = [name for name in _CERTIFICATE_VARIABLES if os.environ.get(name)]
         where = f"of {told[0]}" if told else "of this machine"

@@ -134,6 +134,21 @@ async def test_all_is_well(
         nursery.cancel_scope.cancel()
 
 
+async def test_proxy_that_can_not_be_used_is_a_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both rows that would need it fail; none of the others is lost."""
+    monkeypatch.setenv("HTTPS_PROXY", "nonsense://x")
+    monkeypatch.setenv("TELNYX_API_KEY", "KEY-x")
+    options = argparse.Namespace(offline=False)
+    findings = await _doctor.check_account(read(options), options, PUBLIC_URL)
+    key = next(finding for finding in findings if finding.name == "API key")
+    assert key.status is FindingStatus.FAIL
+    assert "HTTPS_PROXY" in key.found
+    with reserved_port() as port:
+        finding = await _doctor.check_reachability(PUBLIC_URL, port, "it leads here")
+    assert finding.status is FindingStatus.FAIL
+    assert "HTTPS_PROXY" in finding.found
+
+
 async def test_every_failure_is_a_row_of_one_run(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -24,18 +24,24 @@ async def reply(method: str, target: str, headers: dict[str, str], body: bytes) 
 
 
 async def test_proxy_is_not_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A simulator is reached though programs here have a proxy; everything else goes through it."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-        monkeypatch.setenv(name, NOWHERE)
-    async with open_http(reply) as url, make_http_client() as http:
-        for host in ("127.0.0.1", "localhost"):
-            response = await http.get(url.replace("127.0.0.1", host))
-            assert response.status_code == 200
+    """A simulator is reached though programs here have a proxy, good or bad."""
+    for proxy in (NOWHERE, "nonsense://x"):
+        for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+            monkeypatch.setenv(name, proxy)
+        async with open_http(reply) as address:
+            for host in ("127.0.0.1", "localhost"):
+                url = address.replace("127.0.0.1", host)
+                async with make_http_client(url) as http:
+                    assert (await http.get(url)).status_code == 200
+
+
+async def test_proxy_is_asked_for_everything_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Telnyx is reached where only a proxy reaches it."""
+    url = "http://api.telnyx.invalid/v2"
     async with open_http(reply) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy)
-        async with make_http_client() as http:
-            response = await http.get("http://api.telnyx.invalid/v2")
-            assert response.status_code == 200
+        async with make_http_client(url) as http:
+            assert (await http.get(url)).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -79,9 +85,10 @@ async def test_why_there_is_no_connection(url: str, reason: str, tmp_path: Path)
         nursery.start_soon(trio.serve_listeners, hang_up, listeners)
         (listener,) = listeners
         port = listener.transport_listener.socket.getsockname()[1]  # type: ignore[attr-defined]
-        async with make_http_client() as http:
+        address = url.format(port=port)
+        async with make_http_client(address) as http:
             with pytest.raises(httpx.ConnectError) as caught:
-                await http.get(url.format(port=port))
+                await http.get(address)
         nursery.cancel_scope.cancel()
     assert why_unreachable(caught.value) == reason
 

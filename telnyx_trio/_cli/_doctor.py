@@ -212,6 +212,8 @@ async def check_reachability(public_url: str, port: int, expected: str) -> Findi
             else f"Something else listens at port {port}: end it, or give the server's --port"
         )
         return _failed(_REACHABILITY, expected, f"{error.problem} (at {error.hop})", remedy)
+    except ConfigurationError as error:
+        return _failed(_REACHABILITY, expected, "; ".join(error.problems), "")
     except OSError as error:
         return _failed(_REACHABILITY, expected, str(error), "Give another --port")
     return Finding(

@@ -182,6 +182,7 @@ async def open_exchange(
         ConfigurationError: proxy or certificates of the environment can't be used.
     """
     async with make_http_client(
+        base_url,
         base_url=base_url,
         headers={"Authorization": f"Bearer {api_key}", "Accept": "application/json"},
         timeout=_TIMEOUT,

@@ -58,6 +58,7 @@ async def check_public_url(
     """Ask for ``/healthz`` at this address, and return if the server with this proof answers.
 
     Raises:
+        ConfigurationError: proxy or certificates of the environment can't be used.
         PublicUrlUnreachable: it does not; which hop failed, and what to look at.
     Blocks: at most 10 s for the connection and 10 s for the reply.
     Cancelled: nothing has changed.
@@ -76,6 +77,7 @@ async def check_running_server(
     process can answer both in the same way.
 
     Raises:
+        ConfigurationError: proxy or certificates of the environment can't be used.
         PublicUrlUnreachable: no server of this library answers at ``local_url``, or another one or
             none at ``public_url``; ``url`` says which address it is about.
     Blocks: as ``check_public_url``, for each of the addresses.
@@ -93,7 +95,7 @@ def _new_challenge() -> str:
 async def _ask(url: str, challenge: str, transport: httpx.AsyncBaseTransport | None) -> str:
     """Return the proof that is given at an address."""
     headers = {CHALLENGE_HEADER: challenge, "ngrok-skip-browser-warning": "1"}
-    async with make_http_client(timeout=CHECK_TIMEOUT, transport=transport) as http:
+    async with make_http_client(url, timeout=CHECK_TIMEOUT, transport=transport) as http:
         try:
             response = await http.get(f"{url}{HEALTH_PATH}", headers=headers)
         except httpx.HTTPError as error:
