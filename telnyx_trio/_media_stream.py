@@ -55,12 +55,12 @@ from ._types import (
     WireByteOrder,
 )
 from ._watchdog import SILENCE_TIMEOUT, START_TIMEOUT, watch_silence, watch_start
-from ._websocket import CLOSE_TIMEOUT, WebSocket, as_websocket
+from ._websocket import CLOSE_TIMEOUT, InlineWebSocket, WebSocket, as_websocket
 from .audio import PcmData, VoiceActivity
 from .protocol import Command, Start, Stop, StreamState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
 BYTEORDER_PATIENCE: Final = 0.2
 """Seconds that the first L16 audio waits for a sign of the byte order, which the faint noise of a
@@ -604,7 +604,9 @@ class MediaStream:
         ):
             with trio.move_on_after(BYTEORDER_PATIENCE):
                 await self._receiver.byteorder_heard.wait()
-        await self._sender.run(self._send, self._choose_byteorder)
+        await self._sender.run(
+            _Wire(self._send, self._receiver, self._websocket), self._choose_byteorder
+        )
 
     async def _send(self, command: Command) -> None:
         connection = self._receiver.connection
@@ -685,6 +687,40 @@ class MediaStream:
             waited = 0.0
         await watch_start(self._started, self._start_timeout, waited)
         await watch_silence(self._receiver, self._websocket, self._silence_timeout)
+
+
+class _Wire:
+    """What the sender writes to: the WebSocket, with messages of the stream."""
+
+    def __init__(
+        self,
+        send: Callable[[Command], Awaitable[None]],
+        receiver: Receiver,
+        websocket: WebSocket,
+    ) -> None:
+        self._send = send
+        self._connection = receiver.connection
+        self._inline = websocket if isinstance(websocket, InlineWebSocket) else None
+
+    async def send(self, command: Command) -> None:
+        """Write one message."""
+        await self._send(command)
+
+    def send_nowait(self, command: Command) -> bool:
+        """Write one message at once, if the WebSocket can and the stream is under way."""
+        if self._inline is None or self._connection.state is not StreamState.STARTED:
+            return False
+        return self._inline.send_text_nowait(self._connection.send(command))
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether the transport has yet to take something."""
+        return self._inline is not None and self._inline.has_unsent
+
+    async def flush(self) -> None:
+        """Wait until the transport has taken all."""
+        assert self._inline is not None
+        await self._inline.flush()
 
 
 TelnyxMediaStream = MediaStream

@@ -1,15 +1,19 @@
 """The send side of a media stream: many tasks give, one task writes.
 
-Givers wait here for room; ``run`` asks the outbox what leaves next and when, and writes it. Nobody
-else writes, and nothing but the end of the stream cancels that task: half a WebSocket message on
-the wire spoils all that follow.
+Givers wait here for room; ``run`` asks the outbox what leaves next and when, and writes it. Nothing
+but the end of the stream cancels that task: half a WebSocket message on the wire spoils all that
+follow.
+
+Where the WebSocket can send at once, what may leave now leaves from the task that gives it, and the
+writing task sleeps on: a live echo costs no wake-up on this side. The writing task takes over where
+something has to be waited for: the time of the next packet, or a socket that is full.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from math import inf
-from typing import Final
+from typing import Final, Protocol
 
 import trio
 
@@ -30,6 +34,23 @@ MARK_TIMEOUT: Final = 2.0
 and back, with a retransmission; and a caller would not wait longer for the end of a call."""
 
 
+class Wire(Protocol):
+    """Where messages go."""
+
+    async def send(self, command: Command) -> None:
+        """Write one message."""
+
+    def send_nowait(self, command: Command) -> bool:
+        """Write one message at once, if that can be; return whether it was."""
+
+    @property
+    def has_unsent(self) -> bool:
+        """Whether something of what was written has not left yet."""
+
+    async def flush(self) -> None:
+        """Wait until all that was written has left."""
+
+
 class Sender:
     """Takes what is to be sent, keeps it within bounds, and writes it.
 
@@ -48,6 +69,13 @@ class Sender:
         self._more = trio.lowlevel.ParkingLot()
         self._mark_left = trio.lowlevel.ParkingLot()
         self._n_taken = 0
+        # The writing task's: where to, and until when it sleeps; None while it is not asleep.
+        self._wire: Wire | None = None
+        self._choose_byteorder: Callable[[], ByteOrder] = lambda: "little"
+        self._sleeps_until: float | None = None
+        # What others have begun and the writing task has to finish.
+        self._held: Command | None = None
+        self._is_leaving = False
 
     async def send_audio(self, pcm: PcmData) -> None:
         """Queue audio; see ``MediaStream.send_audio``."""
@@ -107,7 +135,10 @@ class Sender:
         """
         while playback.queued >= MAX_SEND_QUEUE:
             await self._room.park()
-        if pcm.n_samples and playback.end is None:
+        if playback.end is not None:
+            # Who reads a source without an end is to hear that it is over.
+            await trio.lowlevel.checkpoint()
+        elif pcm.n_samples:
             self._outbox.put_audio(_copy(pcm), playback)
             self._wake_writer()
 
@@ -148,40 +179,81 @@ class Sender:
         if self._room:
             self._room.unpark_all()
 
-    async def run(
-        self,
-        send: Callable[[Command], Awaitable[None]],
-        choose_byteorder: Callable[[], ByteOrder],
-    ) -> None:
+    async def run(self, wire: Wire, choose_byteorder: Callable[[], ByteOrder]) -> None:
         """Write until cancelled.
 
         Args:
-            send: writes one message.
+            wire: where messages go.
             choose_byteorder: says in which order L16 is to leave now.
         """
-        outbox = self._outbox
+        self._wire = wire
+        self._choose_byteorder = choose_byteorder
         while True:
-            outbox.byteorder = choose_byteorder()
-            outbox.fill(trio.current_time())
-            step = outbox.next(trio.current_time())
-            if self._n_taken != outbox.n_taken:
-                self._n_taken = outbox.n_taken
-                self.wake_givers()
-            if not isinstance(step, float):
-                await send(step)
-                if isinstance(step, SendMedia):
-                    outbox.written(trio.current_time())
-                elif isinstance(step, SendMark):
-                    self._mark_left.unpark_all()
-            elif step == inf:
-                await self._more.park()
+            if self._held is not None:
+                step: Command | float = self._held
+                self._held = None
+            elif wire.has_unsent:
+                await wire.flush()
+                self._note_left()
+                continue
             else:
-                with trio.move_on_after(step):
+                step = self._next()
+            if not isinstance(step, float):
+                await wire.send(step)
+                self._note_written(step)
+                continue
+            self._sleeps_until = trio.current_time() + step
+            try:
+                with trio.move_on_at(self._sleeps_until):
                     await self._more.park()
+            finally:
+                self._sleeps_until = None
+
+    def _next(self) -> Command | float:
+        outbox = self._outbox
+        outbox.byteorder = self._choose_byteorder()
+        outbox.fill(trio.current_time())
+        step = outbox.next(trio.current_time())
+        if self._n_taken != outbox.n_taken:
+            self._n_taken = outbox.n_taken
+            self.wake_givers()
+        return step
+
+    def _note_written(self, command: Command) -> None:
+        if isinstance(command, SendMedia):
+            self._outbox.written(trio.current_time())
+        elif isinstance(command, SendMark):
+            self._mark_left.unpark_all()
+
+    def _note_left(self) -> None:
+        if self._is_leaving:
+            self._is_leaving = False
+            self._outbox.written(trio.current_time())
 
     def _wake_writer(self) -> None:
-        if self._more:
+        """Have what may leave now leave; the rest is the writing task's."""
+        wire = self._wire
+        if wire is None or self._sleeps_until is None or self._held is not None or wire.has_unsent:
+            return  # it is at work, or about to be, and will look again
+        step = self._send_inline(wire)
+        if trio.current_time() + step < self._sleeps_until:
             self._more.unpark()
+
+    def _send_inline(self, wire: Wire) -> float:
+        """Write what may leave now; return how long the writing task may sleep on."""
+        while True:
+            step = self._next()
+            if isinstance(step, float):
+                return step
+            if not wire.send_nowait(step):
+                self._held = step
+                return -inf
+            if wire.has_unsent:
+                self._is_leaving = isinstance(step, SendMedia)
+                if isinstance(step, SendMark):
+                    self._mark_left.unpark_all()
+                return -inf
+            self._note_written(step)
 
 
 def _copy(pcm: PcmData) -> PcmData:

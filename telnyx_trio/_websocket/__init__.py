@@ -5,6 +5,7 @@ from ._asgi import AsgiWebSocket as AsgiWebSocket
 from ._open import open_client_websocket as open_client_websocket
 from ._open import open_server_websocket as open_server_websocket
 from ._seam import CLOSE_TIMEOUT as CLOSE_TIMEOUT
+from ._seam import InlineWebSocket as InlineWebSocket
 from ._seam import WebSocket as WebSocket
 from ._socket import SocketWebSocket as SocketWebSocket
 from ._socket import WaitReadable as WaitReadable

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that ``aclose`` waits for the peer's close frame. The media is over by then; one round
@@ -61,4 +61,30 @@ class WebSocket(Protocol):
         Before ``accept`` it rejects the handshake (HTTP 403). Idempotent, and raises nothing of the
         peer's doing. The socket is freed also when this is cancelled; then the handshake is not
         waited for.
+        """
+
+
+@runtime_checkable
+class InlineWebSocket(WebSocket, Protocol):
+    """A WebSocket that can also send at once, without waiting.
+
+    Attributes:
+        has_unsent: whether the transport has yet to take something of what was sent.
+    """
+
+    @property
+    def has_unsent(self) -> bool: ...
+
+    def send_text_nowait(self, text: str) -> bool:
+        """Send one message, if nothing is in its way; not while another task is in ``send_text``.
+
+        Returns:
+            Whether it was sent. If so, and ``has_unsent`` afterwards, the rest of it goes before
+            anything else, and ``flush`` waits for that.
+        """
+
+    async def flush(self) -> None:
+        """Wait until the transport has taken all that was sent.
+
+        Raises, and cancelled: as ``send_text``.
         """
