@@ -13,11 +13,11 @@ from __future__ import annotations
 import logging
 import socket
 from collections import deque
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from itertools import count
-from typing import Final, TypeAlias
+from typing import Final
 
 import trio
 from websockets.frames import Frame, Opcode
@@ -27,6 +27,7 @@ from websockets.server import ServerProtocol
 
 from .._errors import LocalProtocolError, RemoteProtocolError
 from .._types import MAX_MESSAGE_SIZE_BYTES
+from ._media_clock import Immediate, Readiness
 from ._seam import CLOSE_TIMEOUT
 from ._state import (
     FORBIDDEN,
@@ -38,9 +39,6 @@ from ._state import (
     closed_error,
     end_error,
 )
-
-WaitReadable: TypeAlias = Callable[[socket.socket], Awaitable[None]]
-"""Waits until there may be something to read; raises trio.ClosedResourceError when it is closed."""
 
 _RECEIVE_SIZE_BYTES: Final = 16 * 1024
 """Half a second of a call's messages; there is more only after a stall."""
@@ -57,7 +55,7 @@ class SocketWebSocket:
         protocol: that has read the request.
         request: the handshake.
         response: that accepts it.
-        wait_readable: waits for the socket.
+        readiness: tells when there is something to read.
 
     Attributes:
         path: the requested path with its query; it may hold a token.
@@ -70,7 +68,7 @@ class SocketWebSocket:
         protocol: ServerProtocol,
         request: Request,
         response: Response,
-        wait_readable: WaitReadable,
+        readiness: Readiness,
     ) -> None:
         self.path = request.path
         self.headers = [
@@ -80,7 +78,8 @@ class SocketWebSocket:
         self._socket = sock
         self._protocol = protocol
         self._response = response
-        self._wait_readable = wait_readable
+        self._readiness = readiness
+        readiness.add(sock)
         self._state = State.OFFERED
         self._texts: deque[str] = deque()
         self._fragments: list[bytes] = []
@@ -248,7 +247,7 @@ class SocketWebSocket:
             return
         self._is_reading = True
         try:
-            await self._wait_readable(self._socket)
+            await self._readiness.wait_readable(self._socket)
             if self._state is State.OPEN:
                 self._read()
         except trio.ClosedResourceError:
@@ -370,11 +369,12 @@ class SocketWebSocket:
 
     def _wake_all(self) -> None:
         """Have all who wait for this socket find that it is closed."""
-        trio.lowlevel.notify_closing(self._socket)
+        self._readiness.wake(self._socket)
 
     def _free(self) -> None:
         if self._socket.fileno() >= 0:
             self._wake_all()
+            self._readiness.forget(self._socket)
             self._socket.close()
 
 
@@ -385,7 +385,7 @@ async def open_socket_websocket(
     *,
     max_message_size_bytes: int = MAX_MESSAGE_SIZE_BYTES,
     handshake_timeout: float = 10.0,
-    wait_readable: WaitReadable = trio.lowlevel.wait_readable,
+    readiness: Readiness | None = None,
 ) -> AsyncGenerator[SocketWebSocket, None]:
     """Read a WebSocket handshake from a socket; the body accepts or rejects it.
 
@@ -396,7 +396,7 @@ async def open_socket_websocket(
         received: what was read from it before.
         max_message_size_bytes: a larger message ends the connection with code 1009.
         handshake_timeout: seconds for the request to be complete.
-        wait_readable: waits for messages.
+        readiness: tells when there is something to read; None for as soon as there is.
 
     Raises:
         RemoteProtocolError: what came is no WebSocket handshake, or was not complete in time.
@@ -417,7 +417,7 @@ async def open_socket_websocket(
             with suppress(OSError):
                 sock.send(b"".join(protocol.data_to_send()))
             raise RemoteProtocolError("not a WebSocket handshake")
-        websocket = SocketWebSocket(sock, protocol, request, response, wait_readable)
+        websocket = SocketWebSocket(sock, protocol, request, response, readiness or Immediate())
         websocket.take_events(events[1:])
         code = INTERNAL_ERROR
         try:

@@ -38,7 +38,7 @@ from hypercorn.config import Config
 
 from .._errors import RemoteProtocolError
 from .._types import MAX_BODY_SIZE_BYTES, MEDIA_PATH
-from .._websocket import AsgiWebSocket, open_socket_websocket
+from .._websocket import AsgiWebSocket, MediaClock, Readiness, open_socket_websocket
 from ._asgi import AsgiApplication, Receive, Scope, Send
 from ._request import BadRequest, Request, receive_request
 from ._values import MediaRequest
@@ -104,7 +104,11 @@ async def serve_listeners(
             application = _PlainApplication(server, peer_header)
             await http_nursery.start(_serve_http, application, http_path, http_shutdown)
             async with trio.open_nursery() as nursery:
-                connections = _Connections(server, http_path, peer_header)
+                clock = None
+                if server.config.ingest == "adaptive":
+                    clock = MediaClock()
+                    nursery.start_soon(clock.run)
+                connections = _Connections(server, http_path, peer_header, clock)
                 await nursery.start(trio.serve_listeners, connections.serve, listeners)
                 task_status.started()
                 await shutdown.wait()
@@ -201,10 +205,17 @@ def _http_logger() -> logging.Logger:
 class _Connections:
     """Serves the connections of the public port."""
 
-    def __init__(self, server: CallServer, http_path: str, peer_header: bytes) -> None:
+    def __init__(
+        self,
+        server: CallServer,
+        http_path: str,
+        peer_header: bytes,
+        readiness: Readiness | None,
+    ) -> None:
         self._server = server
         self._http_path = http_path
         self._peer_header = peer_header
+        self._readiness = readiness
         self._plain: dict[trio.CancelScope, None] = {}
         # A handshake is CPU work; one at a time lets running calls have their turn in between.
         self._handshakes = trio.CapacityLimiter(1)
@@ -265,7 +276,7 @@ class _Connections:
         async with AsyncExitStack() as stack:
             async with self._handshakes:
                 websocket = await stack.enter_async_context(
-                    open_socket_websocket(sock, request.received)
+                    open_socket_websocket(sock, request.received, readiness=self._readiness)
                 )
             media_request = MediaRequest(request.path, tuple(websocket.headers), peer)
             await self._server.handle_media(websocket, media_request)

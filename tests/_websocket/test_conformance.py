@@ -14,6 +14,7 @@ from _websocket.websocket_kinds import (
     MEMORY,
     ON_SOCKETS,
     OURS,
+    QUIET,
     SHORT,
     STUCK,
     WITH_REQUEST,
@@ -180,7 +181,7 @@ async def test_cancelled_receive_loses_nothing(open_ends: OpenEnds) -> None:
         assert await ends.ours.receive_text() == "one"
 
 
-@each(OURS)
+@each(QUIET)
 @pytest.mark.usefixtures("_long_close_timeout")
 async def test_cancelled_send_closes_at_once(open_ends: OpenEnds) -> None:
     """With a peer that reads nothing, cancelling a send and closing takes no time."""
@@ -290,7 +291,7 @@ async def test_close_wakes_receiver(open_ends: OpenEnds) -> None:
         await ends.ours.aclose()
 
 
-@each(ON_SOCKETS | MEMORY)
+@each({name: QUIET[name] for name in (ON_SOCKETS | MEMORY) if name in QUIET})
 async def test_close_wakes_sender(open_ends: OpenEnds) -> None:
     """A task that is stuck in send_text when we close gets ClosedResourceError, soon."""
     async with in_time(open_ends) as ends, trio.open_nursery() as nursery:

@@ -18,6 +18,7 @@ from _websocket.websocket_peers import (
     open_server_connection,
     open_socket,
     open_starlette,
+    open_ticking_socket,
 )
 
 from telnyx_trio._websocket import WebSocket
@@ -29,6 +30,7 @@ ON_SOCKETS: dict[str, OpenEnds] = {
     "trio-websocket client connection": open_client,
     "trio-websocket request": open_request,
     "socket request": open_socket,
+    "socket request on a tick": open_ticking_socket,
 }
 IN_PROCESS: dict[str, OpenEnds] = {
     "ASGI": open_asgi,
@@ -43,6 +45,9 @@ ALL = OURS | HYPERCORN
 OWNED = {name: ON_SOCKETS[name] for name in ON_SOCKETS if "server connection" not in name}
 WITH_READER = {name: OWNED[name] for name in OWNED if name.startswith("trio-websocket")}
 WITH_REQUEST = {name: ALL[name] for name in ALL if not name.endswith(" connection")}
+QUIET = {name: OURS[name] for name in OURS if not name.endswith("on a tick")}
+"""Without a clock, whose task is never blocked for long."""
+
 SHORT = 0.05
 AT_ONCE = 0.5
 """Seconds; far more than it takes, for machines that are busy with other things."""

@@ -28,6 +28,8 @@ from wsproto.events import (
 )
 
 from telnyx_trio._websocket import (
+    MediaClock,
+    Readiness,
     TrioWebSocket,
     WebSocket,
     as_websocket,
@@ -35,6 +37,7 @@ from telnyx_trio._websocket import (
     open_server_websocket,
     open_socket_websocket,
 )
+from telnyx_trio._websocket._media_clock import IngestPolicy
 from telnyx_trio.testing._memory_websocket import MemoryWebSocket, memory_websocket_pair
 
 PATH = "/telnyx/media/token?a=b"
@@ -274,7 +277,7 @@ async def open_request() -> AsyncGenerator[Ends, None]:
 
 
 @asynccontextmanager
-async def open_socket() -> AsyncGenerator[Ends, None]:
+async def open_socket(readiness: Readiness | None = None) -> AsyncGenerator[Ends, None]:
     """A request on a socket of ours, accepted by the adapter without a task of its own."""
     stream, their_stream = await open_tcp_pair()
     peer = WirePeer(their_stream, ConnectionType.CLIENT)
@@ -282,10 +285,32 @@ async def open_socket() -> AsyncGenerator[Ends, None]:
     sock.setblocking(False)
     async with their_stream:
         await peer.ask()
-        async with open_socket_websocket(sock, max_message_size_bytes=MAX_SIZE_BYTES) as websocket:
+        async with open_socket_websocket(
+            sock, max_message_size_bytes=MAX_SIZE_BYTES, readiness=readiness
+        ) as websocket:
             await websocket.accept()
             await peer.wait_answer()
             yield Ends(websocket, peer, sock)
+
+
+class AlwaysTicks(IngestPolicy):
+    """Ticks with a single call."""
+
+    MANY_CALLS = 1
+    FEW_CALLS = 1
+
+
+@asynccontextmanager
+async def open_ticking_socket() -> AsyncGenerator[Ends, None]:
+    """The same, read on a clock."""
+    clock = MediaClock(AlwaysTicks())
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(clock.run)
+        async with open_socket(clock) as ends:
+            await trio.testing.wait_all_tasks_blocked(0.001)
+            assert clock.is_ticking
+            yield ends
+        nursery.cancel_scope.cancel()
 
 
 @asynccontextmanager

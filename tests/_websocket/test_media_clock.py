@@ -1,0 +1,118 @@
+"""When media sockets are read: the decision, and the clock on real sockets."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+import trio
+import trio.testing
+
+from telnyx_trio._websocket._media_clock import IngestPolicy, MediaClock
+
+
+def test_many_calls_tick() -> None:
+    """From 32 on; and until there are fewer than 24, so that it does not go to and fro."""
+    policy = IngestPolicy()
+    decisions = [policy.update(n, 0.0) for n in (1, 31, 32, 31, 24, 23, 31, 32, 0)]
+    assert decisions == [False, False, True, True, True, False, False, True, False]
+
+
+def test_load_ticks() -> None:
+    """From 30 % on, until it is below 20 %; with calls only."""
+    policy = IngestPolicy()
+    decisions = [policy.update(5, load) for load in (0.29, 0.3, 0.25, 0.2, 0.19, 0.29)]
+    assert decisions == [False, True, True, True, False, False]
+    assert not policy.update(0, 1.0)
+
+
+class Ticking(IngestPolicy):
+    """Ticks with a single socket."""
+
+    MANY_CALLS = 1
+    FEW_CALLS = 1
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    with ours, theirs:
+        yield ours, theirs
+
+
+async def wait_ticking(clock: MediaClock) -> None:
+    await trio.testing.wait_all_tasks_blocked()
+    assert clock.is_ticking
+
+
+async def test_reader_is_woken_when_there_is_something(
+    pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
+) -> None:
+    """Not before, and within a tick or two."""
+    ours, theirs = pair
+    clock = MediaClock(Ticking())
+    clock.add(ours)
+    nursery.start_soon(clock.run)
+    await wait_ticking(clock)
+    with trio.move_on_after(0.05) as scope:
+        await clock.wait_readable(ours)
+    assert scope.cancelled_caught
+    for _ in range(3):
+        theirs.send(b"x")
+        with trio.fail_after(1):
+            await clock.wait_readable(ours)
+        assert ours.recv(10) == b"x"
+
+
+async def test_closing_wakes_the_reader(
+    pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
+) -> None:
+    """As Trio's own waiting does; and the number of the socket can be another's then."""
+    ours, _ = pair
+    clock = MediaClock(Ticking())
+    clock.add(ours)
+    nursery.start_soon(clock.run)
+    await wait_ticking(clock)
+    async with trio.open_nursery() as readers:
+
+        async def read() -> None:
+            with pytest.raises(trio.ClosedResourceError):
+                await clock.wait_readable(ours)
+
+        readers.start_soon(read)
+        await trio.testing.wait_all_tasks_blocked(0.001)
+        clock.wake(ours)
+    clock.forget(ours)
+    number = ours.fileno()
+    ours.close()
+    again, theirs = socket.socketpair()
+    with again, theirs:
+        assert number in (again.fileno(), theirs.fileno())
+        reused, other = (again, theirs) if again.fileno() == number else (theirs, again)
+        reused.setblocking(False)
+        clock.add(reused)
+        await wait_ticking(clock)
+        other.send(b"y")
+        with trio.fail_after(1):
+            await clock.wait_readable(reused)
+        clock.forget(reused)
+
+
+async def test_end_of_the_clock_wakes_all(pair: tuple[socket.socket, socket.socket]) -> None:
+    """They look for themselves; from then on sockets are read at once."""
+    ours, theirs = pair
+    clock = MediaClock(Ticking())
+    clock.add(ours)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(clock.run)
+        await wait_ticking(clock)
+        async with trio.open_nursery() as readers:
+            readers.start_soon(clock.wait_readable, ours)
+            await trio.testing.wait_all_tasks_blocked(0.001)
+            nursery.cancel_scope.cancel()
+    assert not clock.is_ticking
+    theirs.send(b"z")
+    with trio.fail_after(1):
+        await clock.wait_readable(ours)
