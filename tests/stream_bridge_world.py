@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import trio
 from getstream import AsyncStream
-from stream_standin import API_KEY, API_SECRET, Standin, Watched
+from stream_standin import API_KEY, API_SECRET, Guest, Standin, Watched, open_guest
 
 
 def stream_call_of(standin: Standin, call_id: str, *, api_secret: str = API_SECRET) -> Any:
@@ -32,3 +33,17 @@ async def wait_until(watched: Watched, is_so: Callable[[], bool], *, timeout: fl
                 changed = trio.Event()
     finally:
         watched.unwatch(note)
+
+
+@asynccontextmanager
+async def guest_in(
+    standin: Standin, call_id: str, user_id: str, **options: Any
+) -> AsyncIterator[Guest]:
+    """Have somebody in a call of the stand-in; see ``open_guest``."""
+    manager = open_guest(standin.url, call_id, user_id, **options)
+    guest = await trio.to_thread.run_sync(manager.__enter__)
+    try:
+        yield guest
+    finally:
+        with trio.CancelScope(shield=True):
+            await trio.to_thread.run_sync(manager.__exit__, None, None, None)

@@ -7,6 +7,11 @@ Runs in the bridge's own thread, see ``_asyncio_thread``. What is written for on
   failed once. ``connect`` does all else.
 - Its ``leave`` waits two seconds, blocking, for a thread that sleeps for ten. It is told that there
   is none; the thread sees by itself that all is over.
+- It closes its WebSocket under the thread that reads from it, which at times, one in ten, then
+  waits for ever. So the server is asked for the close first, and that thread ends with its answer.
+  When the server closes first, the socket is forgotten.
+- It does not wait for a peer connection that closes already, as one does whose peer has left; the
+  sockets of such a one would stay open.
 - A join that is cancelled may leave a WebSocket in the making behind, which enters the call later.
   So it is given the time to succeed, and then the call is left.
 """
@@ -18,6 +23,7 @@ import fractions
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -34,6 +40,8 @@ JOIN_GRACE: Final = 2.0
 
 LEAVE_TIMEOUT: Final = 2.0
 """Seconds that leaving gets."""
+
+_CLOSE_TIMEOUT: Final = 1.0
 
 _PTIME: Final = BLOCK_SIZE / RATE
 _MAX_LATENESS: Final = 0.1
@@ -76,6 +84,7 @@ class StreamSession:
         self._join_timeout = join_timeout
         self._there: dict[str, StreamParticipant] = {}
         self._own_session_id: str | None = None
+        self._socket: Any = None  # of getstream 4's signalling
         self._over = asyncio.Event()
         self._lost = False
 
@@ -129,6 +138,8 @@ class StreamSession:
         try:
             async with asyncio.timeout(self._join_timeout):
                 await connection.connect()
+                client = getattr(connection, "ws_client", None)
+                self._socket = client.ws.sock if client is not None else None
                 self._own_session_id = getattr(connection, "session_id", None)
                 for participant in connection.participants_state.get_participants():
                     self._note(participant, is_there=True)
@@ -155,11 +166,11 @@ class StreamSession:
             join.cancel()
         elif not join.cancelled():
             join.exception()  # it is seen, whether it is raised or not
-        if getattr(connection, "ws_client", None) is not None:
-            connection.ws_client.ping_thread = None
         try:
             async with asyncio.timeout(LEAVE_TIMEOUT):
                 await asyncio.wait({join})
+                if hasattr(connection, "ws_client"):
+                    await _close_getstream_4(connection, self._socket)
                 await connection.leave()
         except Exception:
             logger.warning("Stream call: could not be left in order", exc_info=True)
@@ -174,6 +185,8 @@ class StreamSession:
             self._note(event.participant, is_there=False)
 
         def ended(_event: Any) -> None:
+            if hasattr(connection, "running"):
+                connection.running = False  # or getstream 4 would take the close for a loss
             self._over.set()
 
         connection.on("audio", self._hear)
@@ -207,6 +220,25 @@ class StreamSession:
             value = self._there.pop(session_id)
             self._audio.remove_speaker(session_id)
         self._listener.take_participant(value, is_there=is_there)
+
+
+async def _close_getstream_4(connection: Any, socket: Any) -> None:
+    """Close what ``leave`` of getstream 4 does not close in order."""
+    from aiortc import RTCPeerConnection
+
+    connection.running = False  # as above
+    for peer_connection in (connection.publisher_pc, connection.subscriber_pc):
+        if peer_connection is not None:
+            await RTCPeerConnection.close(peer_connection)
+    client = connection.ws_client
+    if client is None or socket is None:
+        return
+    client.ping_thread = None
+    with suppress(Exception):  # it is closed already, in one of many ways
+        socket.send_close()
+    if client.thread is not None:
+        await asyncio.to_thread(client.thread.join, _CLOSE_TIMEOUT)
+    socket.shutdown()
 
 
 def _make_track(audio: BridgeAudio) -> Any:

@@ -106,8 +106,8 @@ class Guest(Watched):
                 await connection.add_tracks(audio=_Playing(says, speed))
             self.ready.set()
             await stop.wait()
-            if getattr(connection, "ws_client", None) is not None:
-                connection.ws_client.ping_thread = None  # leaving waits 2 s for it, in vain
+            if hasattr(connection, "ws_client"):
+                await _close_getstream_4(connection)
         await client.aclose()
 
     def _hear(self, pcm: Any) -> None:
@@ -125,6 +125,21 @@ class Guest(Watched):
     def wait_ready(self) -> None:
         if not self.ready.wait(30) or self.error is not None:
             raise RuntimeError(f"{self.user_id} did not get into the call") from self.error
+
+
+async def _close_getstream_4(connection: Any) -> None:
+    """Close what its ``leave`` forgets, or waits for in vain."""
+    connection.running = False
+    for peer_connection in (connection.publisher_pc, connection.subscriber_pc):
+        if peer_connection is not None:
+            await aiortc.RTCPeerConnection.close(peer_connection)
+    client = connection.ws_client
+    client.ping_thread = None
+    if (socket := getattr(client.ws, "sock", None)) is not None:
+        with suppress(Exception):
+            socket.send_close()
+        await asyncio.to_thread(client.thread.join, 1.0)
+        socket.shutdown()
 
 
 @contextmanager

@@ -72,6 +72,10 @@ class Standin(Watched):
         """Refuse something from now on."""
         self.service.refusals[what] = problem
 
+    def allow(self, what: str) -> None:
+        """Refuse it no more."""
+        del self.service.refusals[what]
+
     def end_call(self, cid: str) -> None:
         """End a call for everybody in it."""
         self.run(self.service.calls[cid].end)

@@ -1,0 +1,130 @@
+"""attach_phone_to_call: a media stream in a Stream call, its phone a WebSocket in memory."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from functools import partial
+
+import numpy as np
+import pytest
+import trio
+from numpy.typing import NDArray
+from stream_bridge_world import guest_in, stream_call_of, wait_until
+from stream_peer import STOP, media_text, start_text
+from stream_standin import Standin, Watched
+from stream_world import RATE, loudness, tone
+
+from telnyx_trio import MediaStream, attach_phone_to_call, pcmu_to_pcm
+from telnyx_trio.audio import PcmData, pcm_to_pcmu
+from telnyx_trio.testing import MemoryWebSocket, memory_websocket_pair
+
+
+class MemoryPhone(Watched):
+    """Telnyx's end of a media stream: says 440 Hz from ``start`` on, and keeps what it hears."""
+
+    def __init__(self, websocket: MemoryWebSocket) -> None:
+        super().__init__()
+        self.websocket = websocket
+        self.chunks: list[NDArray[np.int16]] = []
+
+    @property
+    def heard(self) -> NDArray[np.int16]:
+        return np.concatenate([np.empty(0, np.int16), *self.chunks])
+
+    async def talk(self) -> None:
+        await self.websocket.send_text(start_text())
+        code = pcm_to_pcmu(PcmData(8000, samples=tone(440, rate=8000)))
+        due = trio.current_time()
+        try:
+            while True:
+                for start in range(0, len(code), 160):
+                    await self.websocket.send_text(media_text(code[start : start + 160]))
+                    due += 0.02
+                    await trio.sleep_until(due)
+        except trio.BrokenResourceError:
+            pass
+
+    async def listen(self) -> None:
+        try:
+            while True:
+                message = json.loads(await self.websocket.receive_text())
+                if message["event"] == "media":
+                    payload = b64decode(message["media"]["payload"])
+                    self.chunks.append(pcmu_to_pcm(payload).mono_int16())
+                    self.changed()
+        except trio.EndOfChannel:
+            pass
+
+
+@pytest.mark.parametrize("started", [False, True])
+async def test_before_and_after_start(standin: Standin, started: bool) -> None:
+    """Attached before or after ``start``, before the first participant: both hear each other."""
+    call_id = f"attach-{started}"
+    client, server = memory_websocket_pair()
+    phone, stream = MemoryPhone(client), MediaStream(server)
+    attach = partial(attach_phone_to_call, stream_call_of(standin, call_id), stream)
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(phone.listen)
+            nursery.start_soon(stream.run)
+            if started:
+                nursery.start_soon(phone.talk)
+                await stream.wait_started()
+                await attach()
+            else:
+                await attach(user_id="phone-user")
+                nursery.start_soon(phone.talk)
+            async with guest_in(standin, call_id, "ann", says=tone(1000)) as ann:
+                await wait_until(
+                    ann, lambda: loudness(ann.samples("phone-user")[-RATE:], 440) > 5000
+                )
+                await wait_until(
+                    phone, lambda: loudness(phone.heard[-4000:], 1000, rate=8000) > 4000
+                )
+            await client.send_text(STOP)
+        await wait_until(standin, lambda: standin.participants(f"default:{call_id}") == [])
+
+
+async def test_a_stream_that_has_ended(standin: Standin) -> None:
+    """It is told, and nobody is in the call; also when it ends while the call is being joined."""
+    _, server = memory_websocket_pair()
+    stream = MediaStream(server)
+    await stream.close()
+    with trio.fail_after(10), pytest.raises(trio.BrokenResourceError, match="hung up"):
+        await attach_phone_to_call(stream_call_of(standin, "over"), stream)
+
+    client, server = memory_websocket_pair()
+    stream = MediaStream(server)
+    asked = standin.requests("SetPublisher")
+    await trio.to_thread.run_sync(standin.shut, "SetPublisher")
+    with trio.fail_after(20):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stream.run)
+            await client.send_text(start_text())
+
+            @nursery.start_soon
+            async def hang_up() -> None:
+                await wait_until(standin, lambda: standin.requests("SetPublisher") > asked)
+                await client.send_text(STOP)
+                await trio.to_thread.run_sync(standin.open, "SetPublisher")
+
+            with pytest.raises(trio.BrokenResourceError, match="hung up"):
+                await attach_phone_to_call(stream_call_of(standin, "over"), stream)
+    await wait_until(standin, lambda: standin.participants("default:over") == [])
+
+
+async def test_stream_call_is_over(standin: Standin) -> None:
+    """The Stream call ends for everybody: the phone's stream goes on."""
+    client, server = memory_websocket_pair()
+    phone, stream = MemoryPhone(client), MediaStream(server)
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(phone.listen)
+            nursery.start_soon(phone.talk)
+            nursery.start_soon(stream.run)
+            bridge = await attach_phone_to_call(stream_call_of(standin, "ends"), stream)
+            await trio.to_thread.run_sync(standin.end_call, "default:ends")
+            assert await bridge.wait_ended() == "stream_call"
+            assert stream.is_connected
+            await client.send_text(STOP)
