@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-WEB = ("fastapi==0.121.0", "uvicorn==0.38.0", "uvloop==0.22.1", "httptools==0.7.1")
+WEB = ("fastapi==0.165.0", "uvicorn==0.54.0", "uvloop==0.23.0", "httptools==0.9.0")
 PORT, REST_PORT = 9400, 9301
 
 
@@ -56,7 +56,7 @@ CONTESTANTS = {
     "Vision Agents plugin": Contestant(
         "plugin_echo.py", ("vision-agents-plugins-telnyx==0.6.5", "websockets==15.0.1", *WEB)
     ),
-    "bare FastAPI": Contestant("fastapi_echo.py", ("numpy==2.3.4", "websockets==15.0.1", *WEB)),
+    "bare FastAPI": Contestant("fastapi_echo.py", ("numpy==2.2.6", "websockets==15.0.1", *WEB)),
 }
 
 

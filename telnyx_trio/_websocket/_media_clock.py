@@ -27,10 +27,13 @@ _LOOK_INTERVAL: Final = 0.5
 class IngestPolicy:
     """Decides whether to tick: above so many calls, or so much load; below less of both no more.
 
+    A handful of calls never ticks: their waking up is not what loads the machine.
+
     Attributes:
         is_ticking: the decision.
     """
 
+    HANDFUL = 8
     MANY_CALLS = 32
     FEW_CALLS = 24
     HIGH_LOAD = 0.3
@@ -46,7 +49,7 @@ class IngestPolicy:
             n_calls: media sockets that are open.
             load: part of its time that the event loop was at work, 0.0 to 1.0.
         """
-        if n_calls == 0:
+        if n_calls < self.HANDFUL:
             self.is_ticking = False
         elif self.is_ticking:
             self.is_ticking = n_calls >= self.FEW_CALLS or load >= self.LOW_LOAD

@@ -106,7 +106,7 @@ class ServerConfig:
         drain_timeout: seconds that a graceful stop waits for running calls.
         ingest: when media sockets are read. "immediate": each as soon as there is something;
             "adaptive": so with few calls, and together on a tick of 10 ms, which costs less, with
-            32 and more or a load of 30 %. With ``open_app`` it is the web server that reads.
+            32 and more, or 8 and a load of 30 %. With ``open_app`` it is the web server that reads.
         call: how each call is run, see ``CallOptions``; ``send_format`` and ``send_mode`` are not
             among it here, as the settings above say them.
     """

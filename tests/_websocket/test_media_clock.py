@@ -20,16 +20,17 @@ def test_many_calls_tick() -> None:
 
 
 def test_load_ticks() -> None:
-    """From 30 % on, until it is below 20 %; with calls only."""
+    """From 30 % on, until it is below 20 %; with more than a handful of calls."""
     policy = IngestPolicy()
-    decisions = [policy.update(5, load) for load in (0.29, 0.3, 0.25, 0.2, 0.19, 0.29)]
+    assert not policy.update(7, 1.0)
+    decisions = [policy.update(8, load) for load in (0.29, 0.3, 0.25, 0.2, 0.19, 0.29)]
     assert decisions == [False, True, True, True, False, False]
-    assert not policy.update(0, 1.0)
 
 
 class Ticking(IngestPolicy):
     """Ticks with a single socket."""
 
+    HANDFUL = 1
     MANY_CALLS = 1
     FEW_CALLS = 1
 

@@ -296,6 +296,7 @@ async def open_socket(readiness: Readiness | None = None) -> AsyncGenerator[Ends
 class AlwaysTicks(IngestPolicy):
     """Ticks with a single call."""
 
+    HANDFUL = 1
     MANY_CALLS = 1
     FEW_CALLS = 1
 
