@@ -10,7 +10,9 @@ stall, by a whole second. How it is kept level:
 - A block of n samples is made from n + d of the buffer's, with d a few samples at most, read at
   d/n more or less than normal speed. Every block begins exactly where the one before ended, so
   nothing clicks, and a tone is off by 0.5 % at worst, which takes a trained ear.
-- What is beyond the bound is cut out, and the ends faded into each other.
+- What is beyond the bound is cut out, and the ends faded into each other; so is what has been far
+  too much for all of these seconds, as after a stall, which small steps would take half a minute
+  to bring down.
 - When it runs dry the last samples are faded out, and it starts again, faded in, once there is
   enough. Each time that this was for audio which was late, and not for a speaker who has stopped,
   the reserve grows; it shrinks again by and by.
@@ -49,6 +51,9 @@ _MAX_STRETCH: Final = 1 / 200
 _WINDOWS: Final = 8
 _WINDOW: Final = 0.5
 """Seconds of each window whose lowest reserve is kept; together they span 4 s."""
+
+_FAR_TOO_MUCH: Final = 0.05
+"""Seconds of surplus that are cut out at once, if they were there all the time."""
 
 _FADE: Final = 0.005
 """Seconds: short enough not to be heard as a fade, long enough not to be heard as a click."""
@@ -157,6 +162,7 @@ class ClockBuffer:
             return self._start(count, max(0, surplus))
         if len(self._kept) < count:
             return self._run_dry(count)
+        self._cut_surplus()
         surplus = self._surplus(count)
         size = count + surplus
         if not surplus or len(self._kept) < size + 2:
@@ -220,11 +226,24 @@ class ClockBuffer:
             self._window = [np.inf, 0.0]
             self._reserve = max(RESERVE, self._reserve - _RESERVE_STEP * _WINDOW / 30)
 
+    def _cut_surplus(self) -> None:
+        surplus = self._too_much()
+        if len(self._windows) == _WINDOWS and surplus > _FAR_TOO_MUCH:
+            size = min(round(self._rate * surplus), len(self._kept) - 2 * self._fade)
+            if size > 0:
+                self._kept = _cut_out(self._kept, size, self._fade)
+                self._dropped += size
+            self._windows.clear()
+
+    def _too_much(self) -> float:
+        """Return the seconds that were more than the reserve all the time; negative if less."""
+        return min((*self._windows, self._window[0])) / self._rate - self._reserve
+
     def _surplus(self, count: int) -> int:
         """Return how many samples more than ``count`` the next block is to use up."""
         if not self._windows:
             return 0
-        surplus = min((*self._windows, self._window[0])) / self._rate - self._reserve
+        surplus = self._too_much()
         most = int(count * _MAX_STRETCH)
         step = _SURPLUS_STEP if surplus > 0 else _SHORTAGE_STEP
         return max(-most, min(most, int(surplus / step)))

@@ -115,6 +115,18 @@ def test_a_burst_is_cut_to_the_bound() -> None:
     assert clicks(heard, 440) < 12  # fades of 5 ms; a cut without one is beyond 100
 
 
+def test_what_proves_useless_is_gone_in_seconds() -> None:
+    """Delay that was added while nobody pulled is cut out once it was too much for 4 s."""
+    buffer = ClockBuffer(RATE, MAX_LEVEL)
+    run(buffer, tone(440, RATE * 2))
+    buffer.push(tone(440, RATE // 8), 2.0)
+    heard, levels = run(buffer, tone(440, RATE * 10), begin=2.0)
+    assert max(levels[:10]) > 0.12
+    assert max(levels[-200:]) < 0.08
+    assert buffer.statistics().gaps == 0
+    assert clicks(heard[BLOCK:], 440) < 12
+
+
 def test_jitter_makes_the_reserve_grow_and_its_end_shrinks_it() -> None:
     """Audio that is late again and again gets more delay, and less once it is punctual."""
     buffer = ClockBuffer(RATE, MAX_LEVEL)

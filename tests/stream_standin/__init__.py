@@ -11,5 +11,6 @@ from ._guest import open_guest as open_guest
 from ._service import API_KEY as API_KEY
 from ._service import API_SECRET as API_SECRET
 from ._thread import Standin as Standin
+from ._thread import getstream_led_to as getstream_led_to
 from ._thread import open_standin as open_standin
 from ._watched import Watched as Watched

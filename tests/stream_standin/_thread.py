@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import aiohttp.web
@@ -127,3 +128,19 @@ def open_standin() -> Iterator[Standin]:
         thread.join(20)
         if thread.is_alive():
             raise RuntimeError("the stand-in does not end")
+
+
+@contextmanager
+def getstream_led_to(standin: Standin) -> Iterator[None]:
+    """Lead getstream 7 to the stand-in: of its two addresses it can be told but one."""
+    try:
+        import getstream_rtc
+    except ImportError:
+        yield
+        return
+    original = getstream_rtc.Client
+    getstream_rtc.Client = partial(original, ws_url=standin.ws_url)
+    try:
+        yield
+    finally:
+        getstream_rtc.Client = original

@@ -74,8 +74,8 @@ async def test_phone_and_participant_hear_each_other(standin: Standin) -> None:
             await wait_until(ann, lambda: loudness(ann.samples("phone-user")[-RATE:], 440) > 5000)
             await wait_until(ann, lambda: loud_at(leg, 1000))
             statistics = bridges[0].statistics()
-            assert statistics.to_stream.level < 0.15
-            assert statistics.backlog < 0.3
+            assert statistics.to_stream.level <= 0.2
+            assert statistics.backlog <= 0.3
 
         await call_in(agent, scenario)
         await wait_until(standin, lambda: standin.participants("default:two") == ["ann"])
