@@ -11,6 +11,7 @@ import inspect
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 from base64 import b64encode
@@ -29,6 +30,7 @@ from forked_programs import Program, open_program
 from trio.testing import MockClock
 
 from telnyx_trio import PcmData, open_client, undo_dead_runs
+from telnyx_trio._cli import COMMANDS, _make_parser
 from telnyx_trio.testing import (
     Carrier,
     MemoryWebSocket,
@@ -82,6 +84,28 @@ async def test_block_runs(block: Block, tmp_path: Path) -> None:
     """A Python block does what it is there to show, for real."""
     assert block.how is not None, f"{block.where} has no comment that says how it runs"
     await RUNNERS[block.how](block, tmp_path)
+
+
+def _commands() -> Iterator[str]:
+    for path in DOCUMENTS:
+        for block in re.findall(r"^```sh\n(.*?)^```$", path.read_text(), re.M | re.S):
+            text = block.replace("\\\n", " ")
+            for line in re.findall(r"(?:^|\$\()\s*telnyx-trio ([^)\n#|]+)", text, re.M):
+                yield line.strip().rstrip('"')
+
+
+@pytest.mark.parametrize("line", sorted(set(_commands())))
+def test_command_lines_are_right(line: str) -> None:
+    """Each command of the documents has its flags, and takes them."""
+    arguments = shlex.split(line)
+    options = _make_parser(arguments[0]).parse_args(arguments)
+    assert callable(options.run)
+
+
+def test_every_command_has_its_page() -> None:
+    """docs/commands.md tells of all of them."""
+    text = (ROOT / "docs" / "commands.md").read_text()
+    assert [name for name in COMMANDS if f"| `{name}" not in text] == []
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)

@@ -13,7 +13,7 @@ from ._exit_status import INTERRUPTED
 
 _FillParser: TypeAlias = Callable[[argparse.ArgumentParser], None]
 
-_COMMANDS: Final = {
+COMMANDS: Final = {
     "demo": "a whole call on this machine, shown as it happens",
     "serve": "answer calls with a handler of yours",
     "dial": "call a number with a handler of yours",
@@ -25,7 +25,7 @@ _COMMANDS: Final = {
 }
 
 _find, _ = lazy_names(
-    __name__, {f"._{command}": [f"fill_{command}_parser"] for command in _COMMANDS}
+    __name__, {f"._{command}": [f"fill_{command}_parser"] for command in COMMANDS}
 )
 
 _EPILOG = """\
@@ -72,7 +72,7 @@ def _make_parser(chosen: str) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"telnyx-trio {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for name, meaning in _COMMANDS.items():
+    for name, meaning in COMMANDS.items():
         command = commands.add_parser(
             name, help=meaning, formatter_class=argparse.RawDescriptionHelpFormatter
         )
