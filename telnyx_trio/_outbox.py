@@ -417,8 +417,9 @@ class Outbox:
             segment.take_packet()
             return
         audio = segment.take_audio()
-        self._in_encoder = segment
         segment.ready.extend(self._encoder.push(audio))
+        # Whole packets leave nothing to be flushed, and nobody has to wake up for it.
+        self._in_encoder = segment if self._encoder.pending else None
         self._flush_at = now + FLUSH_AFTER
 
     def _flush_wait(self, now: float) -> float:
