@@ -1,6 +1,6 @@
 """One session in a Stream call, by getstream's SDK: the asyncio side of a bridge.
 
-Runs in the bridge's own thread, see ``_asyncio_thread``. What is written for one of the two SDKs:
+Runs in the bridge's own thread, see ``_asyncio_thread``. What is written for an SDK's ways:
 
 - getstream 4 does not tell who was there before; ``republish_tracks`` subscribes to them.
 - Its ``__aenter__`` also starts to ping public servers each second, and joins anew when that has
@@ -12,6 +12,8 @@ Runs in the bridge's own thread, see ``_asyncio_thread``. What is written for on
   When the server closes first, the socket is forgotten.
 - It does not wait for a peer connection that closes already, as one does whose peer has left; the
   sockets of such a one would stay open.
+- getstream 7 publishes without waiting for the connection, and left before that is there it keeps
+  its sockets open. So it is not left sooner than 0.3 s after that.
 - A join that is cancelled may leave a WebSocket in the making behind, which enters the call later.
   So it is given the time to succeed, and then the call is left.
 """
@@ -24,6 +26,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -42,6 +45,7 @@ LEAVE_TIMEOUT: Final = 2.0
 """Seconds that leaving gets."""
 
 _CLOSE_TIMEOUT: Final = 1.0
+_SETTLE_TIME: Final = 0.3
 
 _PTIME: Final = BLOCK_SIZE / RATE
 _MAX_LATENESS: Final = 0.1
@@ -84,6 +88,7 @@ class StreamSession:
         self._join_timeout = join_timeout
         self._there: dict[str, StreamParticipant] = {}
         self._own_session_id: str | None = None
+        self._published_at = -inf
         self._socket: Any = None  # of getstream 4's signalling
         self._over = asyncio.Event()
         self._lost = False
@@ -146,6 +151,7 @@ class StreamSession:
                 if hasattr(connection, "republish_tracks"):
                     await connection.republish_tracks()
                 await connection.add_tracks(audio=_make_track(self._audio))
+                self._published_at = time.monotonic()
         except Exception as error:
             raise self._join_failed(error) from error
 
@@ -171,6 +177,8 @@ class StreamSession:
                 await asyncio.wait({join})
                 if hasattr(connection, "ws_client"):
                     await _close_getstream_4(connection, self._socket)
+                else:
+                    await asyncio.sleep(self._published_at + _SETTLE_TIME - time.monotonic())
                 await connection.leave()
         except Exception:
             logger.warning("Stream call: could not be left in order", exc_info=True)

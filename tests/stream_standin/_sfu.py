@@ -56,6 +56,7 @@ class Member:
         self.hears: dict[str, Any] = {}
         self.answered = asyncio.Event()
         self.negotiating = asyncio.Lock()
+        self.publishing = asyncio.Lock()
 
     def as_message(self) -> Any:
         return models_pb2.Participant(
@@ -75,7 +76,8 @@ class Member:
                 logger.debug("%s is gone", self.user_id)
 
     async def close(self) -> None:
-        await self.publisher.close()
+        async with self.publishing:  # what is negotiated in a connection that is closed stays open
+            await self.publisher.close()
         if self.subscriber is not None:
             await self.subscriber.close()
 
@@ -141,6 +143,14 @@ class StreamCall:
 
     async def set_publisher(self, member: Member, request: Any) -> Any:
         """Take what a member publishes; the answer is in the reply."""
+        async with member.publishing:
+            if member.session_id not in self.members:
+                return signal_pb2.SetPublisherResponse(
+                    error=models_pb2.Error(code=models_pb2.ERROR_CODE_PARTICIPANT_NOT_FOUND)
+                )
+            return await self._negotiate(member, request)
+
+    async def _negotiate(self, member: Member, request: Any) -> Any:
         connection = member.publisher
 
         @connection.on("track")  # type: ignore[untyped-decorator]
