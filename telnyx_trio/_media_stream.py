@@ -226,6 +226,11 @@ class MediaStream:
         """Whether ``start`` has come; stays True after the end."""
         return self._started.is_set()
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is over, or about to be: nothing can be sent, and nothing more comes."""
+        return self._phase is _Phase.ENDED
+
     async def wait_started(self) -> None:
         """Wait until Telnyx has sent ``start``.
 

@@ -320,6 +320,8 @@ async def attach_phone_to_call(
     bridge = StreamBridge(
         stream_call, media_stream, user_id, max_delay=MAX_DELAY, join_timeout=JOIN_TIMEOUT
     )
+    if media_stream.has_ended:
+        raise trio.BrokenResourceError("the phone has hung up")
     media_stream.add_cleanup_callback(bridge.leave)
     try:
         await bridge.join()

@@ -14,7 +14,6 @@ from functools import partial
 from importlib.util import find_spec
 
 import numpy as np
-import pytest
 import trio
 from scenarios import open_socket_world
 from stream_bridge_world import guest_in, stream_call_of, wait_until
@@ -59,8 +58,8 @@ async def test_drift_of_twenty_seconds(standin: Standin) -> None:
         # It followed: what was too much was left out, by samples or, on a busy machine, by a cut.
         # getstream 7 publishes by a clock of its own, so that its guest is not too fast.
         assert speaker.corrected + speaker.dropped > 0.01
-    assert np.max(levels, axis=0) == pytest.approx([0.1, 0.1, 0.15], abs=0.1)
-    assert np.median(levels[-5:], axis=0) == pytest.approx(np.median(levels[:5], axis=0), abs=0.08)
+    assert np.all(np.max(levels, axis=0) <= (0.2, 0.2, 0.3))
+    assert np.all(np.median(levels[-9:], axis=0) < (0.15, 0.15, 0.25))
     assert loudness(heard[-2 * rate :], 1002, rate=rate) > 4000
     assert loudness(ann.samples("phone-user")[-2 * RATE :], 440) > 5000
 
