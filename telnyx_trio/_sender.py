@@ -81,10 +81,7 @@ class Sender:
         """Queue audio; see ``MediaStream.send_audio``."""
         n_clears = self._n_clears
         async with self._turn:
-            self._check_open()
-            while self._outbox.queued >= MAX_SEND_QUEUE:
-                await self._room.park()
-                self._check_open()
+            await self._wait_room()
             if pcm.n_samples and n_clears == self._n_clears:
                 self._outbox.put_audio(_copy(pcm))
                 self._wake_writer()
@@ -93,13 +90,17 @@ class Sender:
         """Queue a payload as it is; see ``MediaStream.send_packet``."""
         n_clears = self._n_clears
         async with self._turn:
-            self._check_open()
-            while self._outbox.queued >= MAX_SEND_QUEUE:
-                await self._room.park()
-                self._check_open()
+            await self._wait_room()
             if n_clears == self._n_clears:
                 self._outbox.put_packet(payload)
                 self._wake_writer()
+
+    async def _wait_room(self) -> None:
+        """Wait until the queue has room; no checkpoint if it has."""
+        self._check_open()
+        while self._outbox.queued >= MAX_SEND_QUEUE:
+            await self._room.park()
+            self._check_open()
 
     async def send_mark(self, name: str) -> None:
         """Queue a mark; see ``MediaStream.send_mark``."""

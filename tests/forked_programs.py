@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import runpy
+import signal
 import sys
 import warnings
 from collections.abc import AsyncIterator, Mapping
@@ -167,6 +168,9 @@ def _become(
         connection.close()
     gate.recv_bytes()
     assert sys.modules.keys() >= set(_LOADED)
+    # As in a terminal, whatever the tests were told to ignore: by nohup, or in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(folder)

@@ -163,9 +163,10 @@ def test_state_folder_that_can_not_be_written(
 
 def test_closed_terminal_ends_the_command_but_for_nohup() -> None:
     """`nohup` has the signal ignored, and it stays so."""
-    assert signal.SIGHUP in ending_signals()
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
+        assert signal.SIGHUP in ending_signals()
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
         assert ending_signals() == [signal.SIGINT, signal.SIGTERM]
     finally:
         signal.signal(signal.SIGHUP, before)

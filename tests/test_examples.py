@@ -115,11 +115,12 @@ async def test_inbound_example_serves_calls_and_stops_gracefully(
                 for leg in legs:
                     await leg.wait_media_started()
                 program.send_signal(signal_number)
-                for leg in legs:
-                    hangup = await leg.wait_ended()
-                    assert hangup.source == "caller"
-                    assert leg.counters.packets_received > 20
-                assert await program.wait() == 0
+                with trio.fail_after(20):
+                    for leg in legs:
+                        hangup = await leg.wait_ended()
+                        assert hangup.source == "caller"
+                        assert leg.counters.packets_received > 20
+                    assert await program.wait() == 0
             assert number["connection_id"] == before
             assert set(carrier.account.applications) == {carrier.connection_id}
 

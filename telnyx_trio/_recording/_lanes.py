@@ -11,8 +11,8 @@ follow each other are laid end to end, and the quickest of them set the clock:
   they move to where they belong.
 - A pause of more than ``LONGEST_STALL`` is one at once.
 
-So a stall of the network, or of this process, leaves the recording whole, and what was lost on the
-way is silence. What we say has its time from the playback clock.
+So a stall of the network, or of this process, leaves the recording whole. What was lost on the way
+comes here made up already, or is silence. What we say has its time from the playback clock.
 """
 
 from __future__ import annotations

@@ -159,13 +159,7 @@ class SocketWebSocket:
         await trio.lowlevel.checkpoint_if_cancelled()
         self._check_can_send()
         self._protocol.send_text(text.encode())
-        try:
-            await self._send_all()
-        except trio.BrokenResourceError:
-            raise self._send_error() from None
-        except BaseException:
-            self._cut_off = self.has_unsent
-            raise
+        await self.flush()
 
     def send_text_nowait(self, text: str) -> bool:
         """Send one message at once, if nothing is in its way.
