@@ -134,6 +134,26 @@ class Outbox:
         """
         (playback or self._open_end()).put_audio(pcm)
 
+    def next_live(self, pcm: PcmData, now: float) -> SendMedia | None:
+        """Return what to send now for audio that is given now, if it need not be queued.
+
+        So it is with a live source: nothing waits, this is one packet in the format that is sent,
+        the lead lets it leave, and what went before it has begun to be heard. None, and it was not
+        taken, if anything is otherwise: put it.
+        """
+        segments = self._segments
+        if len(segments) != 1 or self._urgent or self._clear_at < inf:
+            return None
+        segment = segments[0]
+        if segment.queue or segment.ready or not segment.is_open_end or segment.starts_at > now:
+            return None
+        if self._playout.delay(now, PTIME) > 0:
+            return None
+        payload = self._encoder.push_packet(pcm)
+        if payload is None:
+            return None
+        return self._send(segment, payload, now)
+
     def put_packet(self, payload: bytes) -> None:
         """Queue a payload of 20 ms that is to be sent as it is, behind all that was given.
 
@@ -155,7 +175,7 @@ class Outbox:
 
     def open_playback(self, on_over: Callable[[SegmentEnd], None]) -> Segment:
         """Queue a playback behind all that was given; its audio may come later."""
-        if self._segments and not self._segments[-1].is_playback:
+        if self._segments and self._segments[-1].is_open_end:
             self._segments[-1].close()
         playback = self._append(on_over)
         self._playbacks[str(playback.number)] = playback
@@ -247,13 +267,16 @@ class Outbox:
         if wait > 0:
             return wait
         segment.ready.popleft()
+        return self._send(segment, item, now)
+
+    def _send(self, segment: Segment, payload: bytes, now: float) -> SendMedia:
         start = self._playout.sent(now, PTIME)
         if segment.packet_sent(start):
             self._note_underrun(start)
-        self._keep(segment, item, now)
-        self._unwritten = segment, item, start
+        self._keep(segment, payload, now)
+        self._unwritten = segment, payload, start
         self.packets_sent += 1
-        return SendMedia(item)
+        return SendMedia(payload)
 
     def _next_idle(self, now: float, wait: float) -> SendMedia | float:
         # While the encoder holds a remainder, that is what comes next.
@@ -336,9 +359,7 @@ class Outbox:
     def _open_end(self) -> Segment:
         """Return the segment, behind all playbacks, of what is sent without one."""
         last = self._segments[-1] if self._segments else None
-        if last is None or last.is_playback or last.closed:
-            return self._append()
-        return last
+        return last if last is not None and last.is_open_end else self._append()
 
     def _note_underrun(self, at: float) -> None:
         self.underruns += 1

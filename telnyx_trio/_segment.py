@@ -110,6 +110,11 @@ class Segment:
         """Whether Telnyx was sent audio of this playback."""
         return self._n_packets > 0
 
+    @property
+    def is_open_end(self) -> bool:
+        """Whether it takes what is sent without a playback."""
+        return not self.is_playback and not self.closed
+
     def put_audio(self, pcm: PcmData) -> None:
         """Queue audio."""
         self.queue.append(QueuedAudio(pcm))

@@ -79,6 +79,10 @@ class Sender:
 
     async def send_audio(self, pcm: PcmData) -> None:
         """Queue audio; see ``MediaStream.send_audio``."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._send_live(pcm):
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return
         n_clears = self._n_clears
         async with self._turn:
             await self._wait_room()
@@ -231,14 +235,35 @@ class Sender:
             self._is_leaving = False
             self._outbox.written(trio.current_time())
 
+    def _send_live(self, pcm: PcmData) -> bool:
+        """Write audio that need not be queued; return False, having done nothing, if it must be."""
+        wire = self._get_idle_wire()
+        if wire is None or self._turn.locked():
+            return False
+        self._check_open()
+        self._outbox.byteorder = self._choose_byteorder()
+        step = self._outbox.next_live(pcm, trio.current_time())
+        if step is None:
+            return False
+        if not self._write_inline(wire, step):
+            self._more.unpark()
+        return True
+
     def _wake_writer(self) -> None:
         """Have what may leave now leave; the rest is the writing task's."""
+        wire = self._get_idle_wire()
+        if wire is not None:
+            step = self._send_inline(wire)
+            assert self._sleeps_until is not None
+            if trio.current_time() + step < self._sleeps_until:
+                self._more.unpark()
+
+    def _get_idle_wire(self) -> Wire | None:
+        """Return where to write; None if the writing task is at work, or about to be."""
         wire = self._wire
         if wire is None or self._sleeps_until is None or self._held is not None or wire.has_unsent:
-            return  # it is at work, or about to be, and will look again
-        step = self._send_inline(wire)
-        if trio.current_time() + step < self._sleeps_until:
-            self._more.unpark()
+            return None  # it will look again
+        return wire
 
     def _send_inline(self, wire: Wire) -> float:
         """Write what may leave now; return how long the writing task may sleep on."""
@@ -246,15 +271,21 @@ class Sender:
             step = self._next()
             if isinstance(step, float):
                 return step
-            if not wire.send_nowait(step):
-                self._held = step
+            if not self._write_inline(wire, step):
                 return -inf
-            if wire.has_unsent:
-                self._is_leaving = isinstance(step, SendMedia)
-                if isinstance(step, SendMark):
-                    self._mark_left.unpark_all()
-                return -inf
-            self._note_written(step)
+
+    def _write_inline(self, wire: Wire, step: Command) -> bool:
+        """Write; return whether it has left. If not, the writing task is to see to the rest."""
+        if not wire.send_nowait(step):
+            self._held = step
+            return False
+        if wire.has_unsent:
+            self._is_leaving = isinstance(step, SendMedia)
+            if isinstance(step, SendMark):
+                self._mark_left.unpark_all()
+            return False
+        self._note_written(step)
+        return True
 
 
 def _copy(pcm: PcmData) -> PcmData:

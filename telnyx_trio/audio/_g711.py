@@ -78,19 +78,19 @@ _PCMA_SAMPLES: Final = _pcma_samples()
 
 def pcmu_encode(samples: NDArray[np.int16]) -> bytes:
     """Encode int16 samples of shape (n,) as n bytes of PCMU."""
-    return _PCMU_CODES[samples.view(np.uint16)].tobytes()
+    return _PCMU_CODES.take(samples).tobytes()
 
 
 def pcma_encode(samples: NDArray[np.int16]) -> bytes:
     """Encode int16 samples of shape (n,) as n bytes of PCMA."""
-    return _PCMA_CODES[samples.view(np.uint16)].tobytes()
+    return _PCMA_CODES.take(samples).tobytes()
 
 
 def pcmu_decode(payload: bytes) -> NDArray[np.int16]:
     """Decode n bytes of PCMU as int16 samples of shape (n,)."""
-    return _PCMU_SAMPLES[np.frombuffer(payload, np.uint8)]
+    return _PCMU_SAMPLES.take(np.frombuffer(payload, np.uint8))
 
 
 def pcma_decode(payload: bytes) -> NDArray[np.int16]:
     """Decode n bytes of PCMA as int16 samples of shape (n,)."""
-    return _PCMA_SAMPLES[np.frombuffer(payload, np.uint8)]
+    return _PCMA_SAMPLES.take(np.frombuffer(payload, np.uint8))

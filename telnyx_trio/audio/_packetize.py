@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -40,6 +42,7 @@ class PacketEncoder:
     __slots__ = (
         "_encoding",
         "_packet_samples",
+        "_packet_shape",
         "_remainder",
         "_resampler",
         "_sample_rate",
@@ -67,6 +70,7 @@ class PacketEncoder:
             raise LocalProtocolError(
                 f"{PTIME_MS} ms at {media_format.sample_rate} Hz are no whole number of samples"
             )
+        self._packet_shape = (self._packet_samples,)
         self.media_format = media_format
         self.byteorder: ByteOrder = byteorder
         self.clear()
@@ -101,6 +105,24 @@ class PacketEncoder:
             resampler = Resampler(pcm.sample_rate, self._sample_rate)
             self._resampler = resampler
         return self._cut(ended, resampler.push(samples))
+
+    def push_packet(self, pcm: PcmData) -> bytes | None:
+        """Take audio that is just the next packet; return that.
+
+        The quick way for a source that keeps the pace of the call. None, and nothing was taken, if
+        it is not: another length, rate, format or number of channels, or it follows on audio that
+        is held.
+        """
+        resampler, samples = self._resampler, pcm.samples
+        if (
+            resampler is None
+            or not pcm.sample_rate == resampler.from_rate == self._sample_rate
+            or samples.shape != self._packet_shape
+            or pcm.format != "s16"
+            or len(self._remainder)
+        ):
+            return None
+        return self._encode(cast("NDArray[np.int16]", samples))[0]
 
     def flush(self) -> list[bytes]:
         """End the stream: return what is held, the last packet filled up with silence.
