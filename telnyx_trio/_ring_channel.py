@@ -96,19 +96,19 @@ class RingChannel(trio.abc.ReceiveChannel[T]):
             trio.ClosedResourceError: you closed this channel, before or during this call.
         Blocks: until a value is there.  Cancelled: no value was taken.
         """
-        await trio.lowlevel.checkpoint_if_cancelled()
-        parked = False
-        while True:
-            try:
-                value = self.receive_nowait()
-            except trio.WouldBlock:
-                await self._receivers.park()
-                parked = True
-            else:
-                break
-        if not parked:
+        if self._is_settled:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            value = self.receive_nowait()
             await trio.lowlevel.cancel_shielded_checkpoint()
-        return value
+            return value
+        while not self._is_settled:
+            await self._receivers.park()
+        return self.receive_nowait()
+
+    @property
+    def _is_settled(self) -> bool:
+        """Whether ``receive_nowait`` has anything to say but to wait."""
+        return bool(self._values) or self._ended or self._closed
 
     async def aclose(self) -> None:
         """Close the receiving side: what is buffered is gone, later values are ignored."""

@@ -140,19 +140,19 @@ class SocketWebSocket:
 
     async def receive_text(self) -> str:
         """Return the next message; see ``WebSocket.receive_text``."""
-        await trio.lowlevel.checkpoint_if_cancelled()
         self._check_open()
-        has_waited = False
-        while not self._texts:
-            if self._end is not None:
-                await trio.lowlevel.checkpoint()
-                raise end_error(*self._end)
+        if self._texts:
+            await trio.lowlevel.checkpoint_if_cancelled()
+            text = self._texts.popleft()
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return text
+        while self._end is None:
             await self._read_more()
             self._check_open()
-            has_waited = True
-        if not has_waited:
-            await trio.lowlevel.cancel_shielded_checkpoint()
-        return self._texts.popleft()
+            if self._texts:
+                return self._texts.popleft()
+        await trio.lowlevel.checkpoint()
+        raise end_error(*self._end)
 
     async def send_text(self, text: str) -> None:
         """Send one message; see ``WebSocket.send_text``."""

@@ -52,6 +52,8 @@ class Decoder:
         "_fixed",
         "_group_size",
         "_held",
+        "_n_channels",
+        "_sample_rate",
         "_stateful",
         "media_format",
     )
@@ -65,7 +67,8 @@ class Decoder:
         self._held = b""
         self._fixed: ByteOrder | None = None
         self._detector: ByteOrderDetector | None = None
-        self._group_size = media_format.audio_channels
+        self._sample_rate = media_format.audio_sample_rate
+        self._n_channels = self._group_size = media_format.audio_channels
         if self._encoding == "L16":
             self._group_size *= 2
             if byteorder == "auto":
@@ -123,10 +126,7 @@ class Decoder:
         self._stateful = None
 
     def _to_pcm(self, samples: NDArray[np.int16]) -> PcmData:
-        media_format = self.media_format
-        return PcmData(
-            media_format.audio_sample_rate, "s16", samples, channels=media_format.audio_channels
-        )
+        return PcmData(self._sample_rate, "s16", samples, channels=self._n_channels)
 
     def _whole_groups(self, payload: bytes) -> bytes:
         if self._held:
