@@ -138,14 +138,13 @@ class Outbox:
         """Return what to send now for audio that is given now, if it need not be queued.
 
         So it is with a live source: nothing waits, this is one packet in the format that is sent,
-        the lead lets it leave, and what went before it has begun to be heard. None, and it was not
-        taken, if anything is otherwise: put it.
+        and the lead lets it leave. None, and it was not taken, if anything is otherwise: put it.
         """
         segments = self._segments
-        if len(segments) != 1 or self._urgent or self._clear_at < inf:
+        if not segments or self._urgent or self._clear_at < inf:
             return None
         segment = segments[0]
-        if segment.queue or segment.ready or not segment.is_open_end or segment.starts_at > now:
+        if segment.queue or segment.ready or not segment.is_open_end:
             return None
         if self._playout.delay(now, PTIME) > 0:
             return None

@@ -86,8 +86,10 @@ class Playout:
 
     def delay(self, now: float, duration: float) -> float:
         """Return in how many seconds a packet of ``duration`` seconds may leave; 0 is at once."""
-        ahead = self.ahead(now)
+        ahead = self.ends_at - now
         # A lead of less than a packet still lets one leave whenever all before it was played.
+        if ahead <= 0:
+            return 0.0
         # Rounded, so that a sum of packets that equals the lead counts as within it.
         return max(0.0, round(min(ahead, ahead + duration - self._lead), 9))
 
