@@ -134,11 +134,15 @@ class Outbox:
         """
         (playback or self._open_end()).put_audio(pcm)
 
-    def next_live(self, pcm: PcmData, now: float) -> SendMedia | None:
+    def next_live(self, audio: PcmData | bytes, now: float) -> SendMedia | None:
         """Return what to send now for audio that is given now, if it need not be queued.
 
         So it is with a live source: nothing waits, this is one packet in the format that is sent,
         and the lead lets it leave. None, and it was not taken, if anything is otherwise: put it.
+
+        Args:
+            audio: as for ``put_audio`` or ``put_packet``.
+            now: when.
         """
         segments = self._segments
         if not segments or self._urgent or self._clear_at < inf:
@@ -148,10 +152,13 @@ class Outbox:
             return None
         if self._playout.delay(now, PTIME) > 0:
             return None
-        payload = self._encoder.push_packet(pcm)
-        if payload is None:
-            return None
-        return self._send(segment, payload, now)
+        if isinstance(audio, PcmData):
+            payload = self._encoder.push_packet(audio)
+        elif self._in_encoder is None and len(audio) == self._encoder.packet_size_bytes:
+            payload = audio
+        else:
+            payload = None
+        return None if payload is None else self._send(segment, payload, now)
 
     def put_packet(self, payload: bytes) -> None:
         """Queue a payload of 20 ms that is to be sent as it is, behind all that was given.

@@ -92,6 +92,10 @@ class Sender:
 
     async def send_packet(self, payload: bytes) -> None:
         """Queue a payload as it is; see ``MediaStream.send_packet``."""
+        await trio.lowlevel.checkpoint_if_cancelled()
+        if self._send_live(payload):
+            await trio.lowlevel.cancel_shielded_checkpoint()
+            return
         n_clears = self._n_clears
         async with self._turn:
             await self._wait_room()
@@ -235,14 +239,14 @@ class Sender:
             self._is_leaving = False
             self._outbox.written(trio.current_time())
 
-    def _send_live(self, pcm: PcmData) -> bool:
+    def _send_live(self, audio: PcmData | bytes) -> bool:
         """Write audio that need not be queued; return False, having done nothing, if it must be."""
         wire = self._get_idle_wire()
         if wire is None or self._turn.locked():
             return False
         self._check_open()
         self._outbox.byteorder = self._choose_byteorder()
-        step = self._outbox.next_live(pcm, trio.current_time())
+        step = self._outbox.next_live(audio, trio.current_time())
         if step is None:
             return False
         if not self._write_inline(wire, step):

@@ -31,15 +31,17 @@ class Side:
         self.playbacks: list[Segment] = []
         self._tries_live = tries_live
 
-    def give(self, pcm: PcmData, now: float) -> None:
-        step = self.outbox.next_live(pcm, now) if self._tries_live else None
+    def give(self, audio: PcmData | bytes, now: float) -> None:
+        step = self.outbox.next_live(audio, now) if self._tries_live else None
         if step is not None:
             self.n_live += 1
             self.outbox.written(now)
             self.sent.append((now, step))
             return
-        if pcm.n_samples:
-            self.outbox.put_audio(pcm)
+        if isinstance(audio, bytes):
+            self.outbox.put_packet(audio)
+        elif audio.n_samples:
+            self.outbox.put_audio(audio)
         self.send(now)
 
     def send(self, now: float) -> float:
@@ -73,6 +75,16 @@ def test_packet_of_a_live_source_is_not_queued(encoding: Encoding, rate: int) ->
     assert isinstance(step, SendMedia)
     assert side.outbox.queued == 0
     assert side.outbox.packets_sent == 2
+
+
+def test_payload_of_a_live_source_is_not_queued() -> None:
+    side = started()
+    payload = bytes(range(160))
+    assert side.outbox.next_live(payload, 0.02) == SendMedia(payload)
+    assert side.outbox.next_live(payload[1:], 0.04) is None
+    side.outbox.put_audio(pcm_of(np.zeros(20, np.int16)))
+    assert isinstance(side.outbox.next(0.04), float)
+    assert side.outbox.next_live(payload, 0.04) is None
 
 
 def test_lead_holds_for_it_too() -> None:
@@ -117,6 +129,7 @@ def test_what_waits_goes_first() -> None:
 
 actions = st.one_of(
     st.tuples(st.just("packet"), st.integers(0, 3)),
+    st.tuples(st.just("payload"), st.just(0)),
     st.tuples(st.just("chunk"), st.integers(0, 700)),
     st.tuples(st.just("wait"), st.sampled_from([0.005, 0.02, 0.02, 0.02, 0.05, 0.3])),
     st.tuples(st.just("mark"), st.just(0)),
@@ -149,6 +162,8 @@ def act(side: Side, n: int, what: str, amount: float, now: float) -> None:
     if what == "packet":
         for k in range(int(amount)):
             side.give(pcm_of(np.full(160, 100 * n + k, np.int16)), now)
+    elif what == "payload":
+        side.give(bytes([n]) * 160, now)
     elif what == "chunk":
         side.give(pcm_of(np.full(int(amount), 7 * n, np.int16)), now)
     elif what == "mark":

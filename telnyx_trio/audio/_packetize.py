@@ -31,6 +31,7 @@ class PacketEncoder:
     Attributes:
         media_format: as given.
         byteorder: as given or set.
+        packet_size_bytes: size of each payload; None of OPUS, whose packets are of any size.
 
     Raises:
         UnsupportedEncoding: the encoding is none of ``SENT_ENCODINGS``.
@@ -49,6 +50,7 @@ class PacketEncoder:
         "_stateful",
         "byteorder",
         "media_format",
+        "packet_size_bytes",
     )
 
     _remainder: NDArray[np.int16]
@@ -71,6 +73,8 @@ class PacketEncoder:
                 f"{PTIME_MS} ms at {media_format.sample_rate} Hz are no whole number of samples"
             )
         self._packet_shape = (self._packet_samples,)
+        sizes = {"OPUS": None, "L16": 2 * self._packet_samples, "G722": self._packet_samples // 2}
+        self.packet_size_bytes = sizes.get(self._encoding, self._packet_samples)
         self.media_format = media_format
         self.byteorder: ByteOrder = byteorder
         self.clear()
@@ -79,14 +83,6 @@ class PacketEncoder:
     def sample_rate(self) -> int:
         """Of the samples that it encodes, in Hz."""
         return self._sample_rate
-
-    @property
-    def packet_size_bytes(self) -> int | None:
-        """Size of each payload; None of OPUS, whose packets are of any size."""
-        if self._encoding == "OPUS":
-            return None
-        n_bytes = {"L16": 2 * self._packet_samples, "G722": self._packet_samples // 2}
-        return n_bytes.get(self._encoding, self._packet_samples)
 
     @property
     def pending(self) -> float:
