@@ -47,7 +47,8 @@ class RingChannel(trio.abc.ReceiveChannel[T]):
         self._dropped = 0
         self._ended = False
         self._closed = False
-        self._receivers = trio.lowlevel.ParkingLot()
+        # Tasks in ``receive``. Not a ParkingLot: this is passed once a packet.
+        self._waiting: deque[trio.lowlevel.Task] = deque()
 
     @property
     def is_closed(self) -> bool:
@@ -64,13 +65,13 @@ class RingChannel(trio.abc.ReceiveChannel[T]):
             _, lost_size = self._values.popleft()
             self._size -= lost_size
             self._dropped += 1
-        if self._receivers:
-            self._receivers.unpark()
+        if self._waiting:
+            trio.lowlevel.reschedule(self._waiting.popleft())
 
     def end(self) -> None:
         """Say that no value will follow; receivers get what is buffered, then EndOfChannel."""
         self._ended = True
-        self._receivers.unpark_all()
+        self._wake_all()
 
     def receive_nowait(self) -> T:
         """Return the oldest value.
@@ -102,8 +103,23 @@ class RingChannel(trio.abc.ReceiveChannel[T]):
             await trio.lowlevel.cancel_shielded_checkpoint()
             return value
         while not self._is_settled:
-            await self._receivers.park()
+            await self._wait()
         return self.receive_nowait()
+
+    async def _wait(self) -> None:
+        """Wait for a value, or for an end."""
+        task = trio.lowlevel.current_task()
+
+        def abort(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
+            self._waiting.remove(task)
+            return trio.lowlevel.Abort.SUCCEEDED
+
+        self._waiting.append(task)
+        await trio.lowlevel.wait_task_rescheduled(abort)
+
+    def _wake_all(self) -> None:
+        while self._waiting:
+            trio.lowlevel.reschedule(self._waiting.popleft())
 
     @property
     def _is_settled(self) -> bool:
@@ -115,7 +131,7 @@ class RingChannel(trio.abc.ReceiveChannel[T]):
         self._closed = True
         self._values.clear()
         self._size = 0.0
-        self._receivers.unpark_all()
+        self._wake_all()
         await trio.lowlevel.checkpoint()
 
     def statistics(self) -> RingChannelStatistics:
