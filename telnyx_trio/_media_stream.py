@@ -174,6 +174,8 @@ class MediaStream:
         self._answered = answered
         self._playout = Playout(lead)
         self._outbox = Outbox(self.send_format, self._playout, idle_audio)
+        if byteorder != "auto":
+            self._outbox.byteorder = byteorder
         take_mark = self._outbox.mark_returned
         self._receiver = Receiver(
             track,
@@ -603,15 +605,16 @@ class MediaStream:
         await self._started.wait()
         if self._mp3_sender is not None:
             await self._mp3_sender.run(self._send)
+        choose_byteorder = None
         if (
             self._byteorder == "auto"
             and self.media_format.encoding == self.send_format.encoding == "L16"
         ):
+            choose_byteorder = self._choose_byteorder
             with trio.move_on_after(BYTEORDER_PATIENCE):
                 await self._receiver.byteorder_heard.wait()
-        await self._sender.run(
-            _Wire(self._send, self._receiver, self._websocket), self._choose_byteorder
-        )
+        wire = _Wire(self._send, self._receiver, self._websocket)
+        await self._sender.run(wire, choose_byteorder)
 
     async def _send(self, command: Command) -> None:
         connection = self._receiver.connection
@@ -637,8 +640,6 @@ class MediaStream:
                 await self._written.park()
 
     def _choose_byteorder(self) -> ByteOrder:
-        if self._byteorder != "auto":
-            return self._byteorder
         return self._receiver.byteorder or "little"
 
     # Receiving.

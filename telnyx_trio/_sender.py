@@ -71,7 +71,7 @@ class Sender:
         self._n_taken = 0
         # The writing task's: where to, and until when it sleeps; None while it is not asleep.
         self._wire: Wire | None = None
-        self._choose_byteorder: Callable[[], ByteOrder] = lambda: "little"
+        self._choose_byteorder: Callable[[], ByteOrder] | None = None
         self._sleeps_until: float | None = None
         # What others have begun and the writing task has to finish.
         self._held: Command | None = None
@@ -188,12 +188,12 @@ class Sender:
         if self._room:
             self._room.unpark_all()
 
-    async def run(self, wire: Wire, choose_byteorder: Callable[[], ByteOrder]) -> None:
+    async def run(self, wire: Wire, choose_byteorder: Callable[[], ByteOrder] | None) -> None:
         """Write until cancelled.
 
         Args:
             wire: where messages go.
-            choose_byteorder: says in which order L16 is to leave now.
+            choose_byteorder: says in which order L16 is to leave now; None if that stays as it is.
         """
         self._wire = wire
         self._choose_byteorder = choose_byteorder
@@ -220,7 +220,8 @@ class Sender:
 
     def _next(self) -> Command | float:
         outbox = self._outbox
-        outbox.byteorder = self._choose_byteorder()
+        if self._choose_byteorder is not None:
+            outbox.byteorder = self._choose_byteorder()
         outbox.fill(trio.current_time())
         step = outbox.next(trio.current_time())
         if self._n_taken != outbox.n_taken:
@@ -245,7 +246,8 @@ class Sender:
         if wire is None or self._turn.locked():
             return False
         self._check_open()
-        self._outbox.byteorder = self._choose_byteorder()
+        if self._choose_byteorder is not None:
+            self._outbox.byteorder = self._choose_byteorder()
         step = self._outbox.next_live(audio, trio.current_time())
         if step is None:
             return False

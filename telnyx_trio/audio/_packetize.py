@@ -118,7 +118,7 @@ class PacketEncoder:
             or len(self._remainder)
         ):
             return None
-        return self._encode(cast("NDArray[np.int16]", samples))[0]
+        return self._code(cast("NDArray[np.int16]", samples))
 
     def flush(self) -> list[bytes]:
         """End the stream: return what is held, the last packet filled up with silence.
@@ -142,7 +142,7 @@ class PacketEncoder:
 
     def silence_payload(self) -> bytes:
         """Encode one packet of silence; of a codec with a memory it is the next to be sent."""
-        return self._encode(np.zeros(self._packet_samples, np.int16))[0]
+        return self._code(np.zeros(self._packet_samples, np.int16))
 
     def close(self) -> None:
         """Drop what is held and free what the codec holds; it encodes no more."""
@@ -166,15 +166,20 @@ class PacketEncoder:
         """Encode whole packets."""
         n_packets = len(samples) // self._packet_samples
         if self._encoding in AV_ENCODINGS:
-            if self._stateful is None:
-                raise LocalProtocolError("the encoder is closed")
             # One by one: where a packet of OPUS ends cannot be told from its bytes.
-            return [self._stateful.encode(part) for part in np.split(samples, n_packets)]
+            return [self._code(part) for part in np.split(samples, n_packets)]
+        coded = self._code(samples)
+        size = len(coded) // n_packets
+        return [coded[start : start + size] for start in range(0, len(coded), size)]
+
+    def _code(self, samples: NDArray[np.int16]) -> bytes:
+        """Encode one packet; of codecs without a memory, any number of them."""
         if self._encoding == "PCMU":
-            encoded = pcmu_encode(samples)
-        elif self._encoding == "PCMA":
-            encoded = pcma_encode(samples)
-        else:
-            encoded = l16_encode(samples, self.byteorder)
-        size = len(encoded) // n_packets
-        return [encoded[start : start + size] for start in range(0, len(encoded), size)]
+            return pcmu_encode(samples)
+        if self._encoding == "PCMA":
+            return pcma_encode(samples)
+        if self._encoding == "L16":
+            return l16_encode(samples, self.byteorder)
+        if self._stateful is None:
+            raise LocalProtocolError("the encoder is closed")
+        return self._stateful.encode(samples)

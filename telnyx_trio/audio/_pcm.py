@@ -141,7 +141,8 @@ class PcmData:
     @property
     def n_samples(self) -> int:
         """Samples in each channel."""
-        return int(self._samples.shape[-1])
+        n_samples: int = self._samples.shape[-1]
+        return n_samples
 
     @property
     def duration(self) -> float:
