@@ -26,6 +26,7 @@ from .._websocket import IngestMode
 from ..audio import load_codecs
 from ..call_control import DEFAULT_BASE_URL, SamplingRate, StreamCodec, StreamOptions, StreamTrack
 from ..webhooks import WebhookVerifier
+from ._collector import GC_THRESHOLD
 
 MAX_CALLS: Final = 200
 MEDIA_TIMEOUT: Final = 30.0
@@ -66,6 +67,7 @@ _BOUNDS: Final = {
     "max_calls": (1, inf),
     "media_timeout": (0, inf),
     "drain_timeout": (0, inf),
+    "gc_threshold": (0, 2**31 - 1),
 }
 
 _SEND_RATES: Final[Mapping[object, tuple[int, ...]]] = {
@@ -107,6 +109,9 @@ class ServerConfig:
         ingest: when media sockets are read. "immediate": each as soon as there is something;
             "adaptive": so with few calls, and together on a tick of 10 ms, which costs less, with
             32 and more, or 8 and a load of 30 %. With ``open_app`` it is the web server that reads.
+        gc_threshold: objects that may be made while the server runs before Python's garbage
+            collector looks for cycles, if it would look sooner: with hundreds of calls it does so
+            too often, for up to 0.1 s. 0 leaves Python's own.
         call: how each call is run, see ``CallOptions``; ``send_format`` and ``send_mode`` are not
             among it here, as the settings above say them.
     """
@@ -129,6 +134,7 @@ class ServerConfig:
     media_timeout: float = MEDIA_TIMEOUT
     drain_timeout: float = DRAIN_TIMEOUT
     ingest: IngestMode = "adaptive"
+    gc_threshold: int = GC_THRESHOLD
     call: CallOptions = field(default_factory=CallOptions)
 
     def __post_init__(self) -> None:

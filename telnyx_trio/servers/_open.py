@@ -13,6 +13,7 @@ from .._lone_error import unwrap_lone_error
 from .._registry import TelnyxCallRegistry
 from ..call_control import open_client
 from ._asgi import AsgiApplication
+from ._collector import collecting_less_often
 from ._config import ServerConfig
 from ._listener import open_listeners, serve_listeners
 from ._server import CallServer
@@ -53,6 +54,7 @@ async def open_server(
     """
     async with AsyncExitStack() as stack:
         stack.enter_context(unwrap_lone_error())
+        stack.enter_context(collecting_less_often(config.gc_threshold))
         client = await stack.enter_async_context(
             open_client(config.api_key, base_url=config.base_url, transport=transport)
         )
