@@ -16,19 +16,18 @@ import argparse
 import base64
 import json
 import os
-import signal
 import statistics
 import subprocess
 import sys
 import time
-import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).parent
+from .environments import ENVIRONMENTS, HERE, python_in, running
+
 WEB = ("fastapi==0.165.0", "uvicorn==0.54.0", "uvloop==0.23.0", "httptools==0.9.0")
 PORT, REST_PORT = 9400, 9301
 
@@ -64,18 +63,7 @@ def python_of(contestant: Contestant, folder: Path) -> Path:
     """Return the Python of a contestant's environment, which is made if it is not there."""
     if not contestant.requirements:
         return Path(sys.executable)
-    place = folder / Path(contestant.server).stem
-    python = place / "bin" / "python"
-    done = place / "requirements.txt"
-    wanted = "\n".join(contestant.requirements)
-    if not done.exists() or done.read_text() != wanted:
-        print(f"making the environment {place}", flush=True)
-        venv.create(place, with_pip=True, clear=True)
-        subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", *contestant.requirements], check=True
-        )
-        done.write_text(wanted)
-    return python
+    return python_in(folder / Path(contestant.server).stem, contestant.requirements)
 
 
 def public_key() -> str:
@@ -89,37 +77,20 @@ def public_key() -> str:
 
 
 @contextmanager
-def running(contestant: Contestant, python: Path, core: int) -> Iterator[tuple[int, str]]:
-    """Run a server on one core; give its process id and the URL for the load."""
+def serving(contestant: Contestant, python: Path, core: int) -> Iterator[tuple[int, str]]:
+    """Run a contestant on one core; give its process id and the URL for the load."""
     command = [str(python), str(HERE / "servers" / contestant.server), str(PORT)]
     if contestant.how == "telnyx":
         command += [str(REST_PORT), public_key()]
-    command += contestant.arguments
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: os.sched_setaffinity(0, {core}),
-    )
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("ready "):
-                _, pid, url = line.split()
-                path = "/telnyx/events" if contestant.how == "telnyx" else ""
-                yield int(pid), url + path
-                return
-        raise RuntimeError(f"{contestant.server} did not start")
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    with running([*command, *contestant.arguments], core) as (pid, url):
+        yield pid, url + ("/telnyx/events" if contestant.how == "telnyx" else "")
 
 
 def measure(
     contestant: Contestant, python: Path, calls: int, seconds: float, cores: tuple[int, int]
 ) -> dict[str, Any] | None:
     """Run one load against one server; None if it could not be carried out."""
-    with running(contestant, python, cores[0]) as (pid, url):
+    with serving(contestant, python, cores[0]) as (pid, url):
         command = [sys.executable, str(HERE / "load.py"), "--how", contestant.how, "--url", url]
         command += ["--calls", str(calls), "--seconds", str(seconds), "--server-pid", str(pid)]
         command += ["--rest-port", str(REST_PORT)]
@@ -190,7 +161,7 @@ def main() -> None:
     parser.add_argument(
         "--contestants", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS), metavar="NAME"
     )
-    parser.add_argument("--environments", type=Path, default=HERE / ".environments")
+    parser.add_argument("--environments", type=Path, default=ENVIRONMENTS)
     parser.add_argument("--output", type=Path, default=HERE / "results")
     options = parser.parse_args()
     if options.quick:
