@@ -13,7 +13,6 @@ import json
 import os
 import sys
 import time
-from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -29,23 +28,36 @@ from stream_standin import Guest, open_guest
 from benchmarks.load import cpu_seconds
 from telnyx_trio import open_client_websocket
 
+KEPT: list[Any] = []
+"""What keeps participants in their calls."""
+
 JOIN_TIME = 4.0
 """Seconds for a phone to be in its call before somebody else comes, whom the plugin would else not
 hear."""
 
 
-async def open_load(stack: AsyncExitStack, options: argparse.Namespace) -> list[Any]:
-    """Have everybody in their calls; return the phones and their participants, in pairs."""
-    nursery = await stack.enter_async_context(trio.open_nursery())
-    stack.callback(nursery.cancel_scope.cancel)
-    phones = []
-    for n in range(options.calls):
-        url = f"{options.url}/bench-{n}"
-        websocket = await stack.enter_async_context(open_client_websocket(url))
+async def be_a_phone(
+    url: str, *, task_status: trio.TaskStatus[MediaPhone] = trio.TASK_STATUS_IGNORED
+) -> None:
+    """Be on the phone at a media socket until cancelled."""
+    async with open_client_websocket(url) as websocket, trio.open_nursery() as nursery:
         phone = MediaPhone(websocket, marked_tone(8000))
         nursery.start_soon(phone.listen)
         nursery.start_soon(phone.talk)
-        phones.append(phone)
+        task_status.started(phone)
+
+
+async def open_load(
+    nursery: trio.Nursery, options: argparse.Namespace
+) -> tuple[list[tuple[MediaPhone, Guest]], list[Guest]]:
+    """Have everybody in their calls.
+
+    Returns:
+        The phones, each with its participant; and the two who have no bridge between them.
+    """
+    phones = []
+    for n in range(options.calls):
+        phones.append(await nursery.start(be_a_phone, f"{options.url}/bench-{n}"))
         await trio.sleep(0.137)  # so that the calls are not in step
     await trio.sleep(JOIN_TIME)
     says = marked_tone(48000)
@@ -57,7 +69,8 @@ async def open_load(stack: AsyncExitStack, options: argparse.Namespace) -> list[
     ]:
         manager = open_guest(options.standin, call_id, name, says=says)
         guests.append(await trio.to_thread.run_sync(manager.__enter__))
-    return [*zip(phones, guests, strict=False), guests[-2:]]
+        KEPT.append(manager)
+    return list(zip(phones, guests[:-2], strict=True)), guests[-2:]
 
 
 def lateness(said: Timeline, heard: Timeline, said_from: int, heard_from: int) -> NDArray[Any]:
@@ -79,10 +92,17 @@ def percentiles(added: NDArray[Any]) -> dict[str, float | None]:
 
 async def main(options: argparse.Namespace) -> None:
     """Carry the load, and print what it has shown as JSON."""
-    stack = AsyncExitStack()
-    everybody = await open_load(stack, options)
-    await trio.sleep(options.warm_up)
-    *pairs, (ann, bob) = everybody
+    async with trio.open_nursery() as nursery:
+        pairs, (ann, bob) = await open_load(nursery, options)
+        await trio.sleep(options.warm_up)
+        print(json.dumps(await look(options, pairs, ann, bob)), flush=True)
+        os._exit(0)  # the server and the stand-in are killed as well; nobody need leave in order
+
+
+async def look(
+    options: argparse.Namespace, pairs: list[tuple[MediaPhone, Guest]], ann: Guest, bob: Guest
+) -> dict[str, Any]:
+    """Let them talk for a while, and return what that has shown."""
     starts = [
         (
             phone.said.n_chunks,
@@ -106,7 +126,7 @@ async def main(options: argparse.Namespace) -> None:
         clicks[0] += clicks_in(guest.heard["phone-user"], start[1])
         clicks[1] += clicks_in(phone.heard, start[3])
         gaps += phone.gaps - start[4]
-    result = {
+    return {
         "calls": options.calls,
         "seconds": round(elapsed, 1),
         "cpu_percent_per_call": round(100 * cpu / elapsed / options.calls, 2),
@@ -117,8 +137,6 @@ async def main(options: argparse.Namespace) -> None:
         "clicks_per_minute": [round(60 * n / elapsed / options.calls, 2) for n in clicks],
         "gaps_at_phone_per_minute": round(60 * gaps / elapsed / options.calls, 2),
     }
-    print(json.dumps(result), flush=True)
-    os._exit(0)  # the server and the stand-in are killed as well; nobody need leave in order
 
 
 if __name__ == "__main__":
