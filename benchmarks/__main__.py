@@ -1,198 +1,116 @@
 """Media servers beside each other: what an echoed packet costs, and how late it comes.
 
-python -m benchmarks [--quick] [--calls 20 50 100] [--seconds 8] [--repeat 3] [--contestants ...]
+python -m benchmarks                 all of it, about 25 minutes
+python -m benchmarks --brief         the same from single runs, about 8
+python -m benchmarks --quick         a taste, about one
 
 Each contestant's server decodes every packet to PCM, hands it to an agent, takes it back, encodes
-it and sends it. It runs in an environment of its own, with versions that stand here, on one core;
-the load (benchmarks/load.py) runs on another. Contestants take turns within a run, so that a busy
-machine is busy for all of them, and each figure is the median of the repetitions.
+it and sends it. It runs in an environment of its own, with versions that stand in
+benchmarks/contestants.py, on one core; the load (benchmarks/load) runs on another. Contestants take
+turns, so that a busy machine is busy for all of them, and figures are medians.
 
-Writes results.json and results.png into --output, and a table.
+Parts: "paced" is cost and delay by number of calls; "capacity" the last number of calls that is
+carried; "start_up" calls that come while others speak, and importing; "memory"; "growth" the cost
+of calls at rest, webhooks and dials. The last two are of telnyx_trio alone.
+
+Writes results.json, results.md and results.png into --output; with --publish also the picture, the
+JSON and the tables of docs/performance.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
 import json
-import os
-import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from .environments import ENVIRONMENTS, HERE, python_in, running
+from benchmarks.contestants import CONTESTANTS, ENVIRONMENTS, HERE, ROOT
+from benchmarks.parts import find_capacities, run_growth, run_memory, run_paced, run_start_up
+from benchmarks.report import Report, draw, machine, publish, tables
+from benchmarks.runs import Bench
 
-WEB = ("fastapi==0.165.0", "uvicorn==0.54.0", "uvloop==0.23.0", "httptools==0.9.0")
-PORT, REST_PORT = 9400, 9301
-
-
-@dataclass(frozen=True)
-class Contestant:
-    """A media server.
-
-    Attributes:
-        server: file in benchmarks/servers.
-        requirements: of its environment; none for the one that this runs in.
-        arguments: for the server, behind its port.
-        how: of the load, see benchmarks/load.py.
-    """
-
-    server: str
-    requirements: tuple[str, ...] = ()
-    arguments: tuple[str, ...] = ()
-    how: str = "socket"
+PARTS = ("paced", "capacity", "start_up", "memory", "growth")
 
 
-CONTESTANTS = {
-    "telnyx_trio adaptive": Contestant("telnyx_trio_echo.py", (), ("adaptive",), "telnyx"),
-    "telnyx_trio immediate": Contestant("telnyx_trio_echo.py", (), ("immediate",), "telnyx"),
-    "Vision Agents plugin": Contestant(
-        "plugin_echo.py", ("vision-agents-plugins-telnyx==0.6.5", "websockets==15.0.1", *WEB)
-    ),
-    "bare FastAPI": Contestant("fastapi_echo.py", ("numpy==2.2.6", "websockets==15.0.1", *WEB)),
-}
-
-
-def python_of(contestant: Contestant, folder: Path) -> Path:
-    """Return the Python of a contestant's environment, which is made if it is not there."""
-    if not contestant.requirements:
-        return Path(sys.executable)
-    return python_in(folder / Path(contestant.server).stem, contestant.requirements)
-
-
-def public_key() -> str:
-    """Return the public key that belongs to the load's signatures."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
-
-    key = Ed25519PrivateKey.from_private_bytes(b"benchmark-benchmark-benchmark-32")
-    raw = key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
-    return base64.b64encode(raw).decode()
-
-
-@contextmanager
-def serving(contestant: Contestant, python: Path, core: int) -> Iterator[tuple[int, str]]:
-    """Run a contestant on one core; give its process id and the URL for the load."""
-    command = [str(python), str(HERE / "servers" / contestant.server), str(PORT)]
-    if contestant.how == "telnyx":
-        command += [str(REST_PORT), public_key()]
-    with running([*command, *contestant.arguments], core) as (pid, url):
-        yield pid, url + ("/telnyx/events" if contestant.how == "telnyx" else "")
-
-
-def measure(
-    contestant: Contestant, python: Path, calls: int, seconds: float, cores: tuple[int, int]
-) -> dict[str, Any] | None:
-    """Run one load against one server; None if it could not be carried out."""
-    with serving(contestant, python, cores[0]) as (pid, url):
-        command = [sys.executable, str(HERE / "load.py"), "--how", contestant.how, "--url", url]
-        command += ["--calls", str(calls), "--seconds", str(seconds), "--server-pid", str(pid)]
-        command += ["--rest-port", str(REST_PORT)]
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, {cores[1]}),
-            timeout=seconds + calls + 60,
-        )
-    if done.returncode:
-        print(done.stderr[-500:], file=sys.stderr)
-        return None
-    result: dict[str, Any] = json.loads(done.stdout)
-    return result
-
-
-def median(results: list[dict[str, Any]], name: str) -> float | None:
-    """Return the median of one figure."""
-    values = [result[name] for result in results if result[name] is not None]
-    return round(statistics.median(values), 2) if values else None
-
-
-def print_table(results: dict[str, dict[int, list[dict[str, Any]]]]) -> None:
-    """Print a row for each contestant and number of calls."""
-    columns = ("us_per_packet", "p50_ms", "p99_ms", "server_load", "lost", "wrong")
-    print(f"{'contestant':24}{'calls':>6}" + "".join(f"{name:>15}" for name in columns))
-    for name, by_calls in results.items():
-        for calls, runs in sorted(by_calls.items()):
-            cells = "".join(f"{median(runs, column)!s:>15}" for column in columns)
-            print(f"{name:24}{calls:>6}{cells}")
-
-
-def draw(results: dict[str, dict[int, list[dict[str, Any]]]], path: Path) -> None:
-    """Draw cost and delay against the number of calls."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(10, 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    cost, delay = figure.subplots(1, 2)
-    for name, by_calls in results.items():
-        counts = sorted(by_calls)
-        cost.plot(counts, [median(by_calls[n], "us_per_packet") for n in counts], "o-", label=name)
-        delay.plot(counts, [median(by_calls[n], "p99_ms") for n in counts], "o-", label=name)
-    cost.set_ylabel("µs of processor time per echoed packet")
-    cost.set_ylim(bottom=0)
-    delay.set_ylabel("p99 of the added delay, ms")
-    delay.set_yscale("log")
-    for pane in (cost, delay):
-        pane.set_xlabel("calls")
-        pane.grid(alpha=0.3)
-    cost.legend(fontsize="small")
-    figure.savefig(path, dpi=110)
-
-
-def main() -> None:
-    """Run what was asked for."""
+def parse() -> argparse.Namespace:
+    """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS), metavar="PART")
+    parser.add_argument("--capacity", action="store_true", help="that part alone")
     parser.add_argument("--calls", type=int, nargs="+", default=[20, 50, 100, 200, 300])
-    parser.add_argument("--seconds", type=float, default=8.0, help="of each load (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each load (%(default)s)")
     parser.add_argument("--repeat", type=int, default=3, help="runs of each (%(default)s)")
-    parser.add_argument("--quick", action="store_true", help="20 and 50 calls, 3 s, once")
+    parser.add_argument(
+        "--memory-seconds", type=float, default=60.0, help="that 300 calls speak (%(default)s)"
+    )
+    parser.add_argument("--brief", action="store_true", help="one run of each, 20 s for memory")
+    parser.add_argument("--quick", action="store_true", help="paced alone: 50 calls, 2 s, once")
     parser.add_argument(
         "--contestants", nargs="+", choices=CONTESTANTS, default=list(CONTESTANTS), metavar="NAME"
     )
     parser.add_argument("--environments", type=Path, default=ENVIRONMENTS)
     parser.add_argument("--output", type=Path, default=HERE / "results")
+    parser.add_argument("--publish", action="store_true", help="into docs/")
+    parser.add_argument("--from", type=Path, dest="source", help="a results.json; nothing is run")
     options = parser.parse_args()
+    if options.capacity:
+        options.parts = ["capacity"]
+    if options.brief:
+        options.repeat, options.memory_seconds = 1, 20.0
     if options.quick:
-        options.calls, options.seconds, options.repeat = [20, 50], 3.0, 1
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        sys.exit("two cores are needed: one for the server, one for the load")
-    names = options.contestants
-    pythons = {name: python_of(CONTESTANTS[name], options.environments) for name in names}
-    results: dict[str, dict[int, list[dict[str, Any]]]] = {name: {} for name in names}
-    for n in range(options.repeat):
-        for calls in options.calls:
-            for name in names:
-                began_at = time.monotonic()
-                result = measure(
-                    CONTESTANTS[name], pythons[name], calls, options.seconds, (cores[0], cores[1])
-                )
-                if result is None:
-                    continue
-                results[name].setdefault(calls, []).append(result)
-                print(
-                    f"run {n + 1} of {options.repeat}, {calls} calls, {name}:"
-                    f" {result['us_per_packet']} us, p99 {result['p99_ms']} ms,"
-                    f" {result['lost']} lost ({time.monotonic() - began_at:.0f} s)",
-                    flush=True,
-                )
+        options.parts, options.calls, options.seconds, options.repeat = ["paced"], [50], 2.0, 1
+    return options
+
+
+def run(options: argparse.Namespace) -> Report:
+    """Run what was asked for; what there is so far is always on disk."""
+    bench = Bench(options.seconds, options.environments)
+    names, parts = options.contestants, options.parts
+    bench.prepare(names)
+    report: Report = {
+        "machine": machine(),
+        "versions": {name: CONTESTANTS[name].requirements for name in names},
+        "options": {"seconds": options.seconds, "repeat": options.repeat},
+        **{part: {} for part in parts},
+    }
     options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-    draw(results, options.output / "results.png")
-    print()
-    print_table(results)
+
+    def save() -> None:
+        (options.output / "results.json").write_text(json.dumps(report, indent=1) + "\n")
+
+    if "paced" in parts:
+        run_paced(bench, names, options.calls, options.repeat, report["paced"], save)
+    if "start_up" in parts:
+        run_start_up(bench, names, options.repeat, report["start_up"])
+        save()
+    if "growth" in parts:
+        run_growth(bench, report["growth"])
+        save()
+    if "memory" in parts:
+        run_memory(bench, options.memory_seconds, report["memory"])
+        save()
+    if "capacity" in parts:
+        needed = 2 if options.repeat > 1 else 1
+        find_capacities(bench, names, needed, report.get("paced", {}), report["capacity"], save)
+    save()
+    return json.loads((options.output / "results.json").read_text())  # type: ignore[no-any-return]
+
+
+def main() -> None:
+    """Run, and show."""
+    options = parse()
+    report = json.loads(options.source.read_text()) if options.source else run(options)
+    text = tables(report)
+    print(f"\n{text}")
+    if options.source is None:
+        (options.output / "results.md").write_text(text)
+        if report.get("paced"):
+            draw(report, options.output / "results.png")
+    if options.publish:
+        publish(report, json.dumps(report, indent=1) + "\n", ROOT / "docs")
 
 
 if __name__ == "__main__":

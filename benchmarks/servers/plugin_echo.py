@@ -53,6 +53,6 @@ if __name__ == "__main__":
         port=int(sys.argv[1]),
         loop="uvloop",
         http="httptools",
-        ws="websockets",
+        ws="auto",
         log_level="critical",
     )

@@ -20,7 +20,7 @@ async def main(port: int, rest_port: int, public_key: str) -> None:
         base_url=f"http://127.0.0.1:{rest_port}/v2",
         port=port,
         public_url=f"http://127.0.0.1:{port}",
-        max_calls=1000,
+        max_calls=2000,
         ingest=sys.argv[4] if len(sys.argv) > 4 else "adaptive",  # type: ignore[arg-type]
     )
     async with trio.open_nursery() as nursery:
