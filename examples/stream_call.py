@@ -79,7 +79,7 @@ def stream_of(options: argparse.Namespace) -> Iterator[Any]:
     sys.path.append(str(Path(__file__).parent.parent / "tests"))
     from stream_standin import API_KEY, API_SECRET, getstream_led_to, open_standin
 
-    with open_standin() as standin, getstream_led_to(standin):
+    with open_standin() as standin, getstream_led_to(standin.url):
         os.environ["STREAM_API_KEY"] = API_KEY
         os.environ["STREAM_API_SECRET"] = API_SECRET
         os.environ["STREAM_BASE_URL"] = standin.url

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 import trio
 from getstream import AsyncStream
-from stream_standin import API_KEY, API_SECRET, Guest, Standin, Watched, open_guest
+from stream_standin import API_KEY, API_SECRET, Guest, Watched, open_guest
 
 
-def stream_call_of(standin: Standin, call_id: str, *, api_secret: str = API_SECRET) -> Any:
+class Addressed(Protocol):
+    """A stand-in, here or in another process."""
+
+    @property
+    def url(self) -> str: ...
+
+
+def stream_call_of(standin: Addressed, call_id: str, *, api_secret: str = API_SECRET) -> Any:
     """Return a call of the stand-in, as a user of getstream has it."""
     client = AsyncStream(api_key=API_KEY, api_secret=api_secret, base_url=standin.url)
     return client.video.call("default", call_id)
@@ -37,7 +44,7 @@ async def wait_until(watched: Watched, is_so: Callable[[], bool], *, timeout: fl
 
 @asynccontextmanager
 async def guest_in(
-    standin: Standin, call_id: str, user_id: str, **options: Any
+    standin: Addressed, call_id: str, user_id: str, **options: Any
 ) -> AsyncIterator[Guest]:
     """Have somebody in a call of the stand-in; see ``open_guest``."""
     manager = open_guest(standin.url, call_id, user_id, **options)

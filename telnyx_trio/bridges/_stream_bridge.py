@@ -33,6 +33,7 @@ from ._bridge_values import (
     StreamParticipantLeft,
 )
 from ._legs import MAX_DELAY
+from ._phone_pace import CUSHION, interval_until_next
 from ._stream_session import JOIN_GRACE, LEAVE_TIMEOUT, StreamSession
 
 logger = logging.getLogger("telnyx_trio.bridge")
@@ -42,9 +43,6 @@ JOIN_TIMEOUT: Final = 20.0
 
 _END_TIMEOUT: Final = JOIN_GRACE + LEAVE_TIMEOUT + 0.5
 """Seconds until nobody waits any more for the session to end."""
-
-_CUSHION: Final = 0.06
-"""Seconds of silence before audio that follows a pause: sent just in time it would stutter."""
 
 _RUN_DRY: Final = 0.005
 _BLOCK: Final = BLOCK_SIZE / RATE
@@ -70,8 +68,8 @@ class StreamBridge:
         max_delay: float,
         join_timeout: float,
     ) -> None:
-        if not max_delay >= _CUSHION + 2 * _BLOCK:
-            least = _CUSHION + 2 * _BLOCK
+        if not max_delay >= CUSHION + 2 * _BLOCK:
+            least = CUSHION + 2 * _BLOCK
             raise LocalProtocolError(f"max_delay is {max_delay!r}; it is {least:g} s or more")
         if stream.sends_mp3:
             raise LocalProtocolError("a call that sends whole MP3 files can't be in a Stream call")
@@ -184,23 +182,27 @@ class StreamBridge:
             await self._stream.wait_started()
             due = trio.current_time()
             while True:
+                interval = _BLOCK
                 if (pcm := self._audio.take_mixed()) is not None:
-                    await self._play(pcm)
+                    interval = interval_until_next(_BLOCK, await self._play(pcm))
                 # A stall is not made up for: the buffers have cut it out.
-                due = max(due + _BLOCK, trio.current_time() - 2 * _BLOCK)
+                due = max(due + interval, trio.current_time() - 2 * _BLOCK)
                 await trio.sleep_until(due)
         except _GONE:
             pass  # the phone has hung up, which the other loop tells
 
-    async def _play(self, pcm: PcmData) -> None:
+    async def _play(self, pcm: PcmData) -> float:
+        """Send a block, and return how many seconds waited at the phone before it."""
         backlog = self._stream.backlog
         if backlog + _BLOCK > self._max_delay:
             self._dropped += _BLOCK
-            return
+            return backlog
         if backlog < _RUN_DRY:
-            silence = np.zeros(round(RATE * _CUSHION), np.int16)
+            silence = np.zeros(round(RATE * CUSHION), np.int16)
             await self._stream.send_audio(PcmData(RATE, samples=silence))
+            backlog = CUSHION
         await self._stream.send_audio(pcm)
+        return backlog
 
     # What the session tells, in its thread.
 

@@ -6,6 +6,7 @@ import asyncio
 import fractions
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
@@ -17,10 +18,11 @@ from getstream import AsyncStream
 from getstream.video import rtc
 from getstream.video.rtc.pb.stream.video.sfu.models.models_pb2 import TrackType
 from getstream.video.rtc.tracks import SubscriptionConfig, TrackSubscriptionConfig
+from marked_audio import Timeline
 from numpy.typing import NDArray
+from watched import Watched
 
 from ._service import API_KEY, API_SECRET
-from ._watched import Watched
 
 RATE: Final = 48000
 _SIZE: Final = 960
@@ -31,24 +33,23 @@ class _Playing(aiortc.MediaStreamTrack):  # type: ignore[misc]  # aiortc is Any 
 
     kind = "audio"
 
-    def __init__(self, samples: NDArray[np.int16], speed: float) -> None:
+    def __init__(self, samples: NDArray[np.int16], guest: Guest) -> None:
         super().__init__()
         self._samples = samples
-        self._speed = speed
+        self._guest = guest
         self._at = 0
-        self._start: float | None = None
+        self._due: float | None = None
 
     async def recv(self) -> Any:
         if self.readyState != "live":
             raise aiortc.mediastreams.MediaStreamError
-        if self._start is None:
-            self._start = time.monotonic()
-        due = self._start + self._at / (RATE * self._speed)
-        await asyncio.sleep(max(0.0, due - time.monotonic()))
-        where = np.arange(self._at, self._at + _SIZE) % len(self._samples)
-        frame = av.AudioFrame.from_ndarray(
-            self._samples[where].reshape(1, -1), format="s16", layout="mono"
-        )
+        if self._due is None:
+            self._due = time.monotonic()
+        await asyncio.sleep(max(0.0, self._due - time.monotonic()))
+        self._due += _SIZE / (RATE * self._guest.speed)
+        samples = self._samples[np.arange(self._at, self._at + _SIZE) % len(self._samples)]
+        self._guest.said.add(time.monotonic(), samples)
+        frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="s16", layout="mono")
         frame.sample_rate, frame.pts = RATE, self._at
         frame.time_base = fractions.Fraction(1, RATE)
         self._at += _SIZE
@@ -60,33 +61,35 @@ class Guest(Watched):
 
     Attributes:
         user_id: the name.
-        heard: chunks of int16 at 48000 Hz, by the user id of who spoke.
+        speed: of the guest's sample clock, 1.0 being ours.
+        said: what was said, when.
+        heard: what was heard, when, at 48000 Hz, by the user id of who spoke.
         seen: ("participant_joined" or "participant_left", user id) as they came.
     """
 
-    def __init__(self, user_id: str) -> None:
+    def __init__(self, user_id: str, speed: float) -> None:
         super().__init__()
         self.user_id = user_id
-        self.heard: dict[str, list[NDArray[np.int16]]] = {}
-        self.heard_at: list[float] = []
+        self.speed = speed
+        self.said = Timeline(RATE)
+        self.heard: defaultdict[str, Timeline] = defaultdict(lambda: Timeline(RATE))
         self.seen: list[tuple[str, str]] = []
         self.ready = threading.Event()
         self.error: BaseException | None = None
 
     def samples(self, of: str) -> NDArray[np.int16]:
         """Return all that was heard of one speaker."""
-        return np.concatenate([np.empty(0, np.int16), *self.heard.get(of, [])])
+        return self.heard[of].samples()
 
     def heard_for(self, of: str) -> float:
         """Return the seconds that were heard of one speaker."""
-        return sum(map(len, self.heard.get(of, []))) / RATE
+        return self.heard[of].n_samples / RATE
 
     async def stay(
         self,
         url: str,
         call_id: str,
         says: NDArray[np.int16] | None,
-        speed: float,
         stop: asyncio.Event,
     ) -> None:
         """Be in the call until ``stop`` is set."""
@@ -103,7 +106,7 @@ class Guest(Watched):
             if hasattr(connection, "republish_tracks"):
                 await connection.republish_tracks()
             if says is not None:
-                await connection.add_tracks(audio=_Playing(says, speed))
+                await connection.add_tracks(audio=_Playing(says, self))
             self.ready.set()
             await stop.wait()
             if hasattr(connection, "ws_client"):
@@ -114,8 +117,7 @@ class Guest(Watched):
         samples = np.asarray(pcm.samples)
         if samples.ndim == 2:
             samples = samples.mean(axis=0).astype(np.int16)
-        self.heard.setdefault(pcm.participant.user_id, []).append(samples)
-        self.heard_at.append(time.monotonic())
+        self.heard[pcm.participant.user_id].add(time.monotonic(), samples)
         self.changed()
 
     def _see(self, name: str, event: Any) -> None:
@@ -160,7 +162,7 @@ def open_guest(
         says: int16 at 48000 Hz, repeated for ever.
         speed: of the guest's sample clock, 1.0 being ours.
     """
-    guest = Guest(user_id)
+    guest = Guest(user_id, speed)
     stop = asyncio.Event()
     loop_of: list[asyncio.AbstractEventLoop] = []
 
@@ -168,7 +170,7 @@ def open_guest(
         with asyncio.Runner() as runner:
             loop_of.append(runner.get_loop())
             try:
-                runner.run(guest.stay(url, call_id, says, speed, stop))
+                runner.run(guest.stay(url, call_id, says, stop))
             except BaseException as error:
                 guest.error = error
             finally:

@@ -57,6 +57,7 @@ class Member:
         self.answered = asyncio.Event()
         self.negotiating = asyncio.Lock()
         self.publishing = asyncio.Lock()
+        self.has_left = False
 
     def as_message(self) -> Any:
         return models_pb2.Participant(
@@ -76,10 +77,14 @@ class Member:
                 logger.debug("%s is gone", self.user_id)
 
     async def close(self) -> None:
-        async with self.publishing:  # what is negotiated in a connection that is closed stays open
+        # What is negotiated in a connection that is closed stays open, so nothing is from here on.
+        self.has_left = True
+        self.answered.set()
+        async with self.publishing:
             await self.publisher.close()
-        if self.subscriber is not None:
-            await self.subscriber.close()
+        async with self.negotiating:
+            if self.subscriber is not None:
+                await self.subscriber.close()
 
 
 class StreamCall:
@@ -144,7 +149,7 @@ class StreamCall:
     async def set_publisher(self, member: Member, request: Any) -> Any:
         """Take what a member publishes; the answer is in the reply."""
         async with member.publishing:
-            if member.session_id not in self.members:
+            if member.has_left:
                 return signal_pb2.SetPublisherResponse(
                     error=models_pb2.Error(code=models_pb2.ERROR_CODE_PARTICIPANT_NOT_FOUND)
                 )
@@ -190,6 +195,8 @@ class StreamCall:
 
     async def _offer(self, member: Member, others: list[Member]) -> None:
         async with member.negotiating:
+            if member.has_left:
+                return
             if member.subscriber is None:
                 bundled = aiortc.RTCConfiguration(bundlePolicy=aiortc.RTCBundlePolicy.MAX_BUNDLE)
                 member.subscriber = aiortc.RTCPeerConnection(bundled)
@@ -203,6 +210,8 @@ class StreamCall:
                 transceiver.sender._stream_id = forwarded.id
                 member.hears[other.session_id] = transceiver.sender
             await member.subscriber.setLocalDescription(await member.subscriber.createOffer())
+            if member.has_left:
+                return
             member.answered.clear()
             offer = events_pb2.SubscriberOffer(sdp=member.subscriber.localDescription.sdp)
             await member.tell(subscriber_offer=offer)
@@ -210,6 +219,8 @@ class StreamCall:
 
     async def send_answer(self, member: Member, request: Any) -> Any:
         """Take a member's answer to what it is offered."""
+        if member.has_left:
+            return signal_pb2.SendAnswerResponse()
         assert member.subscriber is not None
         answer = aiortc.RTCSessionDescription(sdp=request.sdp, type="answer")
         await member.subscriber.setRemoteDescription(answer)

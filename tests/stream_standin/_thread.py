@@ -10,16 +10,16 @@ from functools import partial
 from typing import Any
 
 import aiohttp.web
+from watched import Watched
 
 from ._service import Service
-from ._watched import Watched
 
 
 class Standin(Watched):
     """A running stand-in. Its methods may be called from any thread.
 
     Attributes:
-        url: base URL of its coordinator; ``ws_url`` is that of the coordinator's WebSocket.
+        url: base URL of its coordinator.
     """
 
     def __init__(self) -> None:
@@ -31,10 +31,6 @@ class Standin(Watched):
     @property
     def url(self) -> str:
         return self.service.url
-
-    @property
-    def ws_url(self) -> str:
-        return f"{self.url.replace('http', 'ws', 1)}/api/v2/connect"
 
     def participants(self, cid: str) -> list[str]:
         """Return the user ids that are in a call, in the order in which they came."""
@@ -131,15 +127,17 @@ def open_standin() -> Iterator[Standin]:
 
 
 @contextmanager
-def getstream_led_to(standin: Standin) -> Iterator[None]:
-    """Lead getstream 7 to the stand-in: of its two addresses it can be told but one."""
+def getstream_led_to(url: str) -> Iterator[None]:
+    """Lead getstream 7 to the stand-in at ``url``: of its two addresses it can be told but one."""
     try:
         import getstream_rtc
     except ImportError:
         yield
         return
     original = getstream_rtc.Client
-    getstream_rtc.Client = partial(original, ws_url=standin.ws_url)
+    getstream_rtc.Client = partial(
+        original, ws_url=f"{url.replace('http', 'ws', 1)}/api/v2/connect"
+    )
     try:
         yield
     finally:

@@ -24,5 +24,5 @@ def standin() -> Iterator[Standin]:
     """Run a stand-in for Stream; getstream 7, which knows but one address, is led to it."""
     from stream_standin import getstream_led_to, open_standin
 
-    with open_standin() as standin, getstream_led_to(standin):
+    with open_standin() as standin, getstream_led_to(standin.url):
         yield standin

@@ -2,59 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from base64 import b64decode
 from functools import partial
 
-import numpy as np
 import pytest
 import trio
-from numpy.typing import NDArray
+from media_phone import MediaPhone
 from stream_bridge_world import guest_in, stream_call_of, wait_until
-from stream_peer import STOP, media_text, start_text
-from stream_standin import Standin, Watched
+from stream_peer import STOP, start_text
+from stream_standin import Standin
 from stream_world import RATE, loudness, tone
 
-from telnyx_trio import MediaStream, attach_phone_to_call, pcmu_to_pcm
-from telnyx_trio.audio import PcmData, pcm_to_pcmu
-from telnyx_trio.testing import MemoryWebSocket, memory_websocket_pair
-
-
-class MemoryPhone(Watched):
-    """Telnyx's end of a media stream: says 440 Hz from ``start`` on, and keeps what it hears."""
-
-    def __init__(self, websocket: MemoryWebSocket) -> None:
-        super().__init__()
-        self.websocket = websocket
-        self.chunks: list[NDArray[np.int16]] = []
-
-    @property
-    def heard(self) -> NDArray[np.int16]:
-        return np.concatenate([np.empty(0, np.int16), *self.chunks])
-
-    async def talk(self) -> None:
-        await self.websocket.send_text(start_text())
-        code = pcm_to_pcmu(PcmData(8000, samples=tone(440, rate=8000)))
-        due = trio.current_time()
-        try:
-            while True:
-                for start in range(0, len(code), 160):
-                    await self.websocket.send_text(media_text(code[start : start + 160]))
-                    due += 0.02
-                    await trio.sleep_until(due)
-        except trio.BrokenResourceError:
-            pass
-
-    async def listen(self) -> None:
-        try:
-            while True:
-                message = json.loads(await self.websocket.receive_text())
-                if message["event"] == "media":
-                    payload = b64decode(message["media"]["payload"])
-                    self.chunks.append(pcmu_to_pcm(payload).mono_int16())
-                    self.changed()
-        except trio.EndOfChannel:
-            pass
+from telnyx_trio import MediaStream, attach_phone_to_call
+from telnyx_trio.testing import memory_websocket_pair
 
 
 @pytest.mark.parametrize("started", [False, True])
@@ -62,7 +21,7 @@ async def test_before_and_after_start(standin: Standin, started: bool) -> None:
     """Attached before or after ``start``, before the first participant: both hear each other."""
     call_id = f"attach-{started}"
     client, server = memory_websocket_pair()
-    phone, stream = MemoryPhone(client), MediaStream(server)
+    phone, stream = MediaPhone(client, tone(440, rate=8000)), MediaStream(server)
     attach = partial(attach_phone_to_call, stream_call_of(standin, call_id), stream)
     with trio.fail_after(60):
         async with trio.open_nursery() as nursery:
@@ -80,7 +39,7 @@ async def test_before_and_after_start(standin: Standin, started: bool) -> None:
                     ann, lambda: loudness(ann.samples("phone-user")[-RATE:], 440) > 5000
                 )
                 await wait_until(
-                    phone, lambda: loudness(phone.heard[-4000:], 1000, rate=8000) > 4000
+                    phone, lambda: loudness(phone.heard.samples()[-4000:], 1000, rate=8000) > 4000
                 )
             await client.send_text(STOP)
         await wait_until(standin, lambda: standin.participants(f"default:{call_id}") == [])
@@ -117,7 +76,7 @@ async def test_a_stream_that_has_ended(standin: Standin) -> None:
 async def test_stream_call_is_over(standin: Standin) -> None:
     """The Stream call ends for everybody: the phone's stream goes on."""
     client, server = memory_websocket_pair()
-    phone, stream = MemoryPhone(client), MediaStream(server)
+    phone, stream = MediaPhone(client, tone(440, rate=8000)), MediaStream(server)
     with trio.fail_after(30):
         async with trio.open_nursery() as nursery:
             nursery.start_soon(phone.listen)
