@@ -20,6 +20,10 @@ IngestMode: TypeAlias = Literal["adaptive", "immediate"]
 TICK: Final = 0.01
 """Seconds. Half a packet: with a whole one, a call would be read a packet late half of the time."""
 
+EAGER_READS: Final = 6
+"""Of each socket, that are not held up to a tick: ``connected``, ``start`` and the first media, at
+which a call begins to be heard."""
+
 _LOOK_INTERVAL: Final = 0.5
 """Seconds between two looks at the load."""
 
@@ -109,7 +113,8 @@ class MediaClock(Immediate):
         self._tick = tick
         # Linux has epoll. Elsewhere sockets are read at once.
         self._epoll = select.epoll() if hasattr(select, "epoll") else None
-        self._sockets: set[int] = set()
+        # By file descriptor, how many more times it is to be read at once.
+        self._sockets: dict[int, int] = {}
         self._watched: set[int] = set()
         self._closing: set[int] = set()
         self._waiting: dict[int, trio.lowlevel.Task] = {}
@@ -122,7 +127,7 @@ class MediaClock(Immediate):
 
     def add(self, sock: socket.socket) -> None:
         """Take note of a socket."""
-        self._sockets.add(sock.fileno())
+        self._sockets[sock.fileno()] = EAGER_READS
         self._opened.unpark_all()
 
     async def wait_readable(self, sock: socket.socket) -> None:
@@ -132,6 +137,10 @@ class MediaClock(Immediate):
             return
         fd = sock.fileno()
         if fd not in self._watched:
+            if self._sockets[fd]:
+                self._sockets[fd] -= 1
+                await trio.lowlevel.wait_readable(sock)
+                return
             self._epoll.register(fd, select.EPOLLIN)
             self._watched.add(fd)
 
@@ -153,7 +162,7 @@ class MediaClock(Immediate):
     def forget(self, sock: socket.socket) -> None:
         """Forget a socket: its number may be another's next."""
         fd = sock.fileno()
-        self._sockets.discard(fd)
+        self._sockets.pop(fd, None)
         self._closing.discard(fd)
         if fd in self._watched and self._epoll is not None:
             self._watched.discard(fd)

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from telnyx_trio._websocket._media_clock import IngestPolicy, MediaClock
+from telnyx_trio._websocket._media_clock import EAGER_READS, IngestPolicy, MediaClock
 
 
 def test_many_calls_tick() -> None:
@@ -48,6 +48,34 @@ async def wait_ticking(clock: MediaClock) -> None:
     assert clock.is_ticking
 
 
+async def read_eagerly(
+    clock: MediaClock, ours: socket.socket, theirs: socket.socket, n_reads: int = EAGER_READS
+) -> None:
+    """Read as often as a new socket is read at once."""
+    for _ in range(n_reads):
+        theirs.send(b"e")
+        with trio.fail_after(1):
+            await clock.wait_readable(ours)
+        assert ours.recv(10) == b"e"
+
+
+async def test_new_socket_is_read_at_once(
+    pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
+) -> None:
+    """With a tick that never comes: a call's first words do not wait for it."""
+    ours, theirs = pair
+    clock = MediaClock(Ticking(), tick=1000.0)
+    clock.add(ours)
+    nursery.start_soon(clock.run)
+    await wait_ticking(clock)
+    await read_eagerly(clock, ours, theirs)
+    theirs.send(b"x")
+    with trio.move_on_after(0.05) as scope:
+        await clock.wait_readable(ours)
+    assert scope.cancelled_caught
+    nursery.cancel_scope.cancel()
+
+
 async def test_reader_is_woken_when_there_is_something(
     pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
 ) -> None:
@@ -57,6 +85,7 @@ async def test_reader_is_woken_when_there_is_something(
     clock.add(ours)
     nursery.start_soon(clock.run)
     await wait_ticking(clock)
+    await read_eagerly(clock, ours, theirs)
     with trio.move_on_after(0.05) as scope:
         await clock.wait_readable(ours)
     assert scope.cancelled_caught
@@ -71,11 +100,12 @@ async def test_closing_wakes_the_reader(
     pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
 ) -> None:
     """As Trio's own waiting does; and the number of the socket can be another's then."""
-    ours, _ = pair
+    ours, theirs = pair
     clock = MediaClock(Ticking())
     clock.add(ours)
     nursery.start_soon(clock.run)
     await wait_ticking(clock)
+    await read_eagerly(clock, ours, theirs)
     async with trio.open_nursery() as readers:
 
         async def read() -> None:
@@ -88,13 +118,14 @@ async def test_closing_wakes_the_reader(
     clock.forget(ours)
     number = ours.fileno()
     ours.close()
-    again, theirs = socket.socketpair()
-    with again, theirs:
-        assert number in (again.fileno(), theirs.fileno())
-        reused, other = (again, theirs) if again.fileno() == number else (theirs, again)
+    again, peer = socket.socketpair()
+    with again, peer:
+        assert number in (again.fileno(), peer.fileno())
+        reused, other = (again, peer) if again.fileno() == number else (peer, again)
         reused.setblocking(False)
         clock.add(reused)
         await wait_ticking(clock)
+        await read_eagerly(clock, reused, other)
         other.send(b"y")
         with trio.fail_after(1):
             await clock.wait_readable(reused)
@@ -109,6 +140,7 @@ async def test_end_of_the_clock_wakes_all(pair: tuple[socket.socket, socket.sock
     async with trio.open_nursery() as nursery:
         nursery.start_soon(clock.run)
         await wait_ticking(clock)
+        await read_eagerly(clock, ours, theirs)
         async with trio.open_nursery() as readers:
             readers.start_soon(clock.wait_readable, ours)
             await trio.testing.wait_all_tasks_blocked(0.001)
