@@ -57,7 +57,7 @@ from ._types import (
 from ._watchdog import SILENCE_TIMEOUT, START_TIMEOUT, watch_silence, watch_start
 from ._websocket import CLOSE_TIMEOUT, InlineWebSocket, WebSocket, as_websocket
 from .audio import PcmData, VoiceActivity
-from .protocol import Command, Start, Stop, StreamState
+from .protocol import Command, Start, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -618,7 +618,7 @@ class MediaStream:
 
     async def _send(self, command: Command) -> None:
         connection = self._receiver.connection
-        if connection.state is not StreamState.STARTED:
+        if not connection.is_started:
             # `stop` came in the turn in which this task woke, and will have it cancelled.
             await trio.sleep_forever()
         self._is_writing = True
@@ -714,7 +714,7 @@ class _Wire:
 
     def send_nowait(self, command: Command) -> bool:
         """Write one message at once, if the WebSocket can and the stream is under way."""
-        if self._inline is None or self._connection.state is not StreamState.STARTED:
+        if self._inline is None or not self._connection.is_started:
             return False
         return self._inline.send_text_nowait(self._connection.send(command))
 

@@ -43,6 +43,10 @@ from ._state import (
 _RECEIVE_SIZE_BYTES: Final = 16 * 1024
 """Half a second of a call's messages; there is more only after a stall."""
 
+# To ask an Enum for a member takes longer than to compare it, and these are asked for every packet.
+_OPEN: Final = State.OPEN
+_TEXT: Final = Opcode.TEXT
+
 _SILENT: Final = logging.Logger("websockets", logging.CRITICAL + 1)
 """For the protocol, which logs requests with their path, and that may hold a token."""
 
@@ -168,7 +172,7 @@ class SocketWebSocket:
             Whether it was sent. If so, and ``has_unsent`` afterwards, the rest of it goes before
             anything else; ``flush`` waits for that.
         """
-        if self._state is not State.OPEN or self._end is not None or self._unsent or self._cut_off:
+        if self._state is not _OPEN or self._end is not None or self._unsent or self._cut_off:
             return False
         self._protocol.send_text(text.encode())
         self._try_send()
@@ -242,7 +246,7 @@ class SocketWebSocket:
         self._is_reading = True
         try:
             await self._readiness.wait_readable(self._socket)
-            if self._state is State.OPEN:
+            if self._state is _OPEN:
                 self._read()
         except trio.ClosedResourceError:
             raise closed_error() from None
@@ -277,7 +281,7 @@ class SocketWebSocket:
             if not isinstance(frame, Frame):
                 continue
             opcode = frame.opcode
-            if opcode is Opcode.TEXT or opcode is Opcode.BINARY or opcode is Opcode.CONT:
+            if opcode is _TEXT or opcode is Opcode.BINARY or opcode is Opcode.CONT:
                 self._take_data(frame)
             elif opcode is Opcode.PONG:
                 self._take_pong(bytes(frame.data))
@@ -348,10 +352,11 @@ class SocketWebSocket:
             raise cannot_send_error()
 
     def _check_open(self) -> None:
+        if self._state is _OPEN:
+            return
         if self._state is State.CLOSED:
             raise closed_error()
-        if self._state is State.OFFERED:
-            raise LocalProtocolError("accept the handshake first")
+        raise LocalProtocolError("accept the handshake first")
 
     def _check_can_send(self) -> None:
         self._check_open()

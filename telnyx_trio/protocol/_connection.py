@@ -50,6 +50,9 @@ class StreamState(Enum):
     """``stop`` has come: the stream is over for good."""
 
 
+# To ask an Enum for a member takes longer than to compare it, and this is asked for every packet.
+_STARTED: Final = StreamState.STARTED
+
 _TRANSITIONS: Final[Mapping[StreamState, Mapping[type[Message], StreamState]]] = MappingProxyType(
     {
         StreamState.CONNECTED: {
@@ -121,6 +124,11 @@ class MediaConnection:
         self._unknown = 0
         self._malformed = 0
         self._refused = 0
+
+    @property
+    def is_started(self) -> bool:
+        """Whether media flow: ``start`` has come, and ``stop`` has not."""
+        return self._state is _STARTED
 
     @property
     def state(self) -> StreamState:
@@ -206,7 +214,7 @@ class MediaConnection:
             LocalProtocolError: ``start`` has not come, or ``stop`` has; or a text in the command
                 cannot be written as UTF-8.
         """
-        if self._state is not StreamState.STARTED:
+        if self._state is not _STARTED:
             when = "before `start`" if self._state is StreamState.CONNECTED else "after `stop`"
             raise LocalProtocolError(f"{type(command).__name__} {when}")
         if type(command) is SendMedia and command.stream_id is None:
