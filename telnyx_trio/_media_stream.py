@@ -44,6 +44,7 @@ from ._sender import Sender
 from ._stream_values import MediaStreamStatistics as MediaStreamStatistics
 from ._stream_values import StreamEnd as StreamEnd
 from ._stream_values import take_statistics
+from ._stream_wire import StreamWire
 from ._types import (
     ByteOrder,
     IdleAudio,
@@ -55,19 +56,16 @@ from ._types import (
     WireByteOrder,
 )
 from ._watchdog import SILENCE_TIMEOUT, START_TIMEOUT, watch_silence, watch_start
-from ._websocket import CLOSE_TIMEOUT, InlineWebSocket, WebSocket, as_websocket
+from ._websocket import CLOSE_TIMEOUT, WebSocket, as_websocket
 from .audio import PcmData, VoiceActivity
-from .protocol import Command, Start, Stop
+from .protocol import Start, Stop
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 BYTEORDER_PATIENCE: Final = 0.2
 """Seconds that the first L16 audio waits for a sign of the byte order, which the faint noise of a
 line is: a greeting in the wrong order would be noise at full scale."""
-
-_LAST_MESSAGE_TIMEOUT: Final = 0.1
-"""Seconds that the message being written gets at the end; a peer that reads takes far less."""
 
 _FORCED_CLOSE_TIMEOUT: Final = 0.03
 """Seconds that a cancelled stream gives the peer to answer its close frame."""
@@ -198,13 +196,12 @@ class MediaStream:
         # Where start callbacks live; only while messages are received.
         self._nursery: trio.Nursery | None = None
         self._is_giving_up = False
-        self._is_writing = False
-        self._written = trio.lowlevel.ParkingLot()
         self._started = trio.Event()
         self._started_or_ended = trio.Event()
         self._finished = trio.Event()
         self._start_callbacks: list[Callback] = []
         self._cleanup_callbacks = CleanupCallbacks()
+        self._wire = StreamWire(self._websocket, self._receiver.connection)
         self._sender = Sender(self._outbox, self._check_open)
         self._mp3_sender = (
             Mp3Sender(self._playout, self._check_open) if send_mode == "mp3" else None
@@ -347,7 +344,7 @@ class MediaStream:
                     nursery.start_soon(self._watch)
                     nursery.start_soon(self._send_loop)
                     end = await self._receive_loop(nursery)
-                    await self._wait_written()
+                    await self._wire.wait_written()
                     nursery.cancel_scope.cancel()
         finally:
             await self._end()
@@ -366,7 +363,7 @@ class MediaStream:
         if self._phase is _Phase.ENDED:
             await trio.lowlevel.checkpoint()
         elif self._run_scope is not None:
-            await self._wait_written()
+            await self._wire.wait_written()
             self._run_scope.cancel()
             await self._finished.wait()
         else:
@@ -604,7 +601,7 @@ class MediaStream:
     async def _send_loop(self) -> None:
         await self._started.wait()
         if self._mp3_sender is not None:
-            await self._mp3_sender.run(self._send)
+            await self._mp3_sender.run(self._wire.send)
         choose_byteorder = None
         if (
             self._byteorder == "auto"
@@ -613,31 +610,7 @@ class MediaStream:
             choose_byteorder = self._choose_byteorder
             with trio.move_on_after(BYTEORDER_PATIENCE):
                 await self._receiver.byteorder_heard.wait()
-        wire = _Wire(self._send, self._receiver, self._websocket)
-        await self._sender.run(wire, choose_byteorder)
-
-    async def _send(self, command: Command) -> None:
-        connection = self._receiver.connection
-        if not connection.is_started:
-            # `stop` came in the turn in which this task woke, and will have it cancelled.
-            await trio.sleep_forever()
-        self._is_writing = True
-        try:
-            await self._websocket.send_text(connection.send(command))
-        except trio.BrokenResourceError:
-            # What was received before may hold a `stop`, which makes this a normal end: the receive
-            # loop is to tell. It finds the end by itself, unless only one direction is broken.
-            await trio.sleep(CLOSE_TIMEOUT)
-            raise
-        finally:
-            self._is_writing = False
-            self._written.unpark_all()
-
-    async def _wait_written(self) -> None:
-        """Let the send loop finish its message: after half a one, no close frame can be sent."""
-        with trio.move_on_after(_LAST_MESSAGE_TIMEOUT):
-            while self._is_writing:
-                await self._written.park()
+        await self._sender.run(self._wire, choose_byteorder)
 
     def _choose_byteorder(self) -> ByteOrder:
         return self._receiver.byteorder or "little"
@@ -693,40 +666,6 @@ class MediaStream:
             waited = 0.0
         await watch_start(self._started, self._start_timeout, waited)
         await watch_silence(self._receiver, self._websocket, self._silence_timeout)
-
-
-class _Wire:
-    """What the sender writes to: the WebSocket, with messages of the stream."""
-
-    def __init__(
-        self,
-        send: Callable[[Command], Awaitable[None]],
-        receiver: Receiver,
-        websocket: WebSocket,
-    ) -> None:
-        self._send = send
-        self._connection = receiver.connection
-        self._inline = websocket if isinstance(websocket, InlineWebSocket) else None
-
-    async def send(self, command: Command) -> None:
-        """Write one message."""
-        await self._send(command)
-
-    def send_nowait(self, command: Command) -> bool:
-        """Write one message at once, if the WebSocket can and the stream is under way."""
-        if self._inline is None or not self._connection.is_started:
-            return False
-        return self._inline.send_text_nowait(self._connection.send(command))
-
-    @property
-    def has_unsent(self) -> bool:
-        """Whether the transport has yet to take something."""
-        return self._inline is not None and self._inline.has_unsent
-
-    async def flush(self) -> None:
-        """Wait until the transport has taken all."""
-        assert self._inline is not None
-        await self._inline.flush()
 
 
 TelnyxMediaStream = MediaStream

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import inf
-from typing import Final, Protocol
+from typing import Final
 
 import trio
 
@@ -21,6 +21,7 @@ from ._errors import LocalProtocolError
 from ._outbox import Outbox
 from ._playout import MAX_MARKS
 from ._segment import OWN_MARK, Segment, SegmentEnd
+from ._stream_wire import StreamWire
 from ._types import ByteOrder
 from .audio import PcmData
 from .protocol import Command, SendMark, SendMedia
@@ -32,23 +33,6 @@ before its source is read on."""
 MARK_TIMEOUT: Final = 2.0
 """Seconds after which a mark that should have come back is given up. Longer than any way to Telnyx
 and back, with a retransmission; and a caller would not wait longer for the end of a call."""
-
-
-class Wire(Protocol):
-    """Where messages go."""
-
-    async def send(self, command: Command) -> None:
-        """Write one message."""
-
-    def send_nowait(self, command: Command) -> bool:
-        """Write one message at once, if that can be; return whether it was."""
-
-    @property
-    def has_unsent(self) -> bool:
-        """Whether something of what was written has not left yet."""
-
-    async def flush(self) -> None:
-        """Wait until all that was written has left."""
 
 
 class Sender:
@@ -70,7 +54,7 @@ class Sender:
         self._mark_left = trio.lowlevel.ParkingLot()
         self._n_taken = 0
         # The writing task's: where to, and until when it sleeps; None while it is not asleep.
-        self._wire: Wire | None = None
+        self._wire: StreamWire | None = None
         self._choose_byteorder: Callable[[], ByteOrder] | None = None
         self._sleeps_until: float | None = None
         # What others have begun and the writing task has to finish.
@@ -188,7 +172,7 @@ class Sender:
         if self._room:
             self._room.unpark_all()
 
-    async def run(self, wire: Wire, choose_byteorder: Callable[[], ByteOrder] | None) -> None:
+    async def run(self, wire: StreamWire, choose_byteorder: Callable[[], ByteOrder] | None) -> None:
         """Write until cancelled.
 
         Args:
@@ -264,14 +248,14 @@ class Sender:
             if trio.current_time() + step < self._sleeps_until:
                 self._more.unpark()
 
-    def _get_idle_wire(self) -> Wire | None:
+    def _get_idle_wire(self) -> StreamWire | None:
         """Return where to write; None if the writing task is at work, or about to be."""
         wire = self._wire
         if wire is None or self._sleeps_until is None or self._held is not None or wire.has_unsent:
             return None  # it will look again
         return wire
 
-    def _send_inline(self, wire: Wire) -> float:
+    def _send_inline(self, wire: StreamWire) -> float:
         """Write what may leave now; return how long the writing task may sleep on."""
         while True:
             step = self._next()
@@ -280,7 +264,7 @@ class Sender:
             if not self._write_inline(wire, step):
                 return -inf
 
-    def _write_inline(self, wire: Wire, step: Command) -> bool:
+    def _write_inline(self, wire: StreamWire, step: Command) -> bool:
         """Write; return whether it has left. If not, the writing task is to see to the rest."""
         if not wire.send_nowait(step):
             self._held = step
