@@ -23,7 +23,8 @@ import argparse
 import json
 from pathlib import Path
 
-from benchmarks.contestants import CONTESTANTS, ENVIRONMENTS, HERE, ROOT
+from benchmarks.contestants import CONTESTANTS, ROOT
+from benchmarks.environments import ENVIRONMENTS, HERE
 from benchmarks.parts import find_capacities, run_growth, run_memory, run_paced, run_start_up
 from benchmarks.report import Report, draw, machine, publish, tables
 from benchmarks.runs import Bench

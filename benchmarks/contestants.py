@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
-import subprocess
 import sys
-import tempfile
-import venv
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.environments import ENVIRONMENTS, HERE, python_in, running
 from benchmarks.load.telnyx import public_key
 
-HERE = Path(__file__).parent
 ROOT = HERE.parent
-ENVIRONMENTS = HERE / ".environments"
 
 WEB = (
     "fastapi==0.165.0",
@@ -76,19 +70,7 @@ def python_of(contestant: Contestant, folder: Path = ENVIRONMENTS) -> Path:
     """Return the Python of a contestant's environment, which is made if it is not there."""
     if not contestant.requirements:
         return Path(sys.executable)
-    place = folder / Path(contestant.server).stem
-    python = place / "bin" / "python"
-    done = place / "requirements.txt"
-    wanted = "\n".join(contestant.requirements)
-    if not done.exists() or done.read_text() != wanted:
-        print(f"making the environment {place}", flush=True)
-        venv.create(place, with_pip=True, clear=True)
-        subprocess.run(
-            [python, "-m", "pip", "install", "--quiet", *contestant.requirements],
-            check=True,
-        )
-        done.write_text(wanted)
-    return python
+    return python_in(folder / Path(contestant.server).stem, contestant.requirements)
 
 
 @dataclass(frozen=True)
@@ -107,7 +89,7 @@ class Running:
 
 
 @contextmanager
-def running(contestant: Contestant, python: Path, core: int) -> Iterator[Running]:
+def serving(contestant: Contestant, python: Path, core: int) -> Iterator[Running]:
     """Run a server on one core.
 
     Raises:
@@ -117,29 +99,9 @@ def running(contestant: Contestant, python: Path, core: int) -> Iterator[Running
     command = [str(python), str(HERE / "servers" / contestant.server), str(port)]
     if contestant.how == "telnyx":
         command += [str(rest_port), public_key()]
-    command += contestant.arguments
-    with tempfile.TemporaryFile("w+") as errors:
-        process = subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            preexec_fn=lambda: os.sched_setaffinity(0, {core}),
-        )
-        assert process.stdout is not None
-        try:
-            for line in process.stdout:
-                if line.startswith("ready "):
-                    _, pid, url = line.split()
-                    path = "/telnyx/events" if contestant.how == "telnyx" else ""
-                    yield Running(int(pid), url + path, rest_port)
-                    return
-            errors.seek(0)
-            raise RuntimeError(f"{contestant.server} did not start: {errors.read()[-2000:]}")
-        finally:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            process.stdout.close()
+    with running([*command, *contestant.arguments], core, is_quiet=True) as (pid, url):
+        path = "/telnyx/events" if contestant.how == "telnyx" else ""
+        yield Running(pid, url + path, rest_port)
 
 
 def _free_ports(n: int) -> list[int]:

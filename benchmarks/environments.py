@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import venv
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,6 +37,8 @@ def running(
     command: Sequence[str | Path],
     core: int | None = None,
     environment: Mapping[str, str] | None = None,
+    *,
+    is_quiet: bool = False,
 ) -> Iterator[tuple[int, str]]:
     """Run a server until the body ends; then it is killed.
 
@@ -43,25 +46,33 @@ def running(
         command: prints "ready", its process id and its URL once it serves.
         core: on which it runs; any if None.
         environment: variables besides ours.
+        is_quiet: keep what it writes to stderr for the error when it does not start.
 
     Yields:
         The process id and the URL.
+
+    Raises:
+        RuntimeError: it did not start.
     """
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **(environment or {})},
-        preexec_fn=None if core is None else lambda: os.sched_setaffinity(0, {core}),
-    )
-    try:
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=errors if is_quiet else None,
+            text=True,
+            env={**os.environ, **(environment or {})},
+            preexec_fn=None if core is None else lambda: os.sched_setaffinity(0, {core}),
+        )
         assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("ready "):
-                _, pid, url = line.split()
-                yield int(pid), url
-                return
-        raise RuntimeError(f"{command[1]} did not start")
-    finally:
-        process.kill()
-        process.wait()
+        try:
+            for line in process.stdout:
+                if line.startswith("ready "):
+                    _, pid, url = line.split()
+                    yield int(pid), url
+                    return
+            errors.seek(0)
+            raise RuntimeError(f"{command[1]} did not start. {errors.read()[-2000:]}")
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()

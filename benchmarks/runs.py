@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.contestants import CONTESTANTS, ROOT, Contestant, python_of, running
+from benchmarks.contestants import CONTESTANTS, ROOT, Contestant, python_of, serving
 
 Result = dict[str, Any]
 """The figures of a run; only "failed", with the reason, if it could not be carried out."""
@@ -101,7 +101,7 @@ class Bench:
     ) -> Result:
         options = {"seconds": self.seconds, "multiple": contestant.multiple, **options}
         python = python_of(contestant, self.environments)
-        with running(contestant, python, self.server_core) as server:
+        with serving(contestant, python, self.server_core) as server:
             command = [sys.executable, "-m", "benchmarks.load", part, "--how", contestant.how]
             command += ["--url", server.url, "--server-pid", str(server.pid)]
             command += ["--rest-port", str(server.rest_port), "--calls", str(calls)]
