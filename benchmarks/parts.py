@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from benchmarks.contestants import OURS, dialler
-from benchmarks.runs import Bench, Result, is_good, is_limited_by_load, is_saturated
+from benchmarks.runs import Bench, Result, is_disturbed, is_good, is_limited_by_load, is_saturated
 
 LADDER = (10, 20, 30, 40, 50, 60, 80, 100, 120, 140, 160, 200, 240, 280, 320, 360, 400, 450, 500)
 """Numbers of calls among which a capacity is looked for."""
@@ -85,7 +85,7 @@ def begin_search(runs: dict[int, list[Result]], needed: int) -> Search:
         n_good = sum(map(is_good, results))
         if 2 * n_good > len(results):
             low = max(low, max((n for n, c in enumerate(LADDER) if c <= calls), default=-1))
-        elif not any(map(is_limited_by_load, results)):
+        elif not any(is_limited_by_load(run) or is_disturbed(run) for run in results):
             high = min(high, min((n for n, c in enumerate(LADDER) if c >= calls), default=high))
     return Search(min(low, high - 1), high, needed)
 
@@ -111,8 +111,13 @@ def find_capacities(
     searches = {name: begin_search(paced.get(name, {}), needed) for name in names}
     while any(not search.is_done for search in searches.values()):
         for name, search in searches.items():
-            if not search.is_done:
-                search.take(bench.run(name, "paced", search.calls))
+            if search.is_done:
+                continue
+            result = bench.run(name, "paced", search.calls)
+            if not is_good(result) and is_disturbed(result):
+                print("  again, as that was not the server's fault", flush=True)
+                result = bench.run(name, "paced", search.calls)
+            search.take(result)
     for name, search in searches.items():
         results[name] = {
             "calls": search.found,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.contestants import FASTAPI, OURS, PIPECAT, PLUGIN
-from benchmarks.runs import Result, is_saturated
+from benchmarks.runs import Result, is_disturbed, is_limited_by_load, is_saturated
 
 Report = dict[str, Any]
 """As ``results.json`` has it: by part."""
@@ -90,9 +90,11 @@ def _paced_table(report: Report) -> str:
                 cell = "-"
             elif 2 * sum(run.get("wrong", 0) > 0 for run in runs) > len(runs):
                 cell += ", wrong"
+            elif 2 * sum(map(is_disturbed, runs)) > len(runs):
+                cell += ", disturbed"
             elif 2 * sum(map(is_saturated, runs)) > len(runs):
                 cell += ", saturated"
-            elif 2 * sum(run["limited_by_load"] for run in runs) > len(runs):
+            elif 2 * sum(map(is_limited_by_load, runs)) > len(runs):
                 cell += ", limited by the load"
             cells.append(cell)
         sizes = [run for runs in by_calls.values() for run in runs if not is_saturated(run)]

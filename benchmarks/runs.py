@@ -21,6 +21,8 @@ MAX_LOAD = 0.85
 """Of the load's core; above it the load may be what is late."""
 MAX_LATE = 0.05
 """Share of packets that the load may send late before that is held against it."""
+MAX_WAITED = 0.1
+"""Share of its time for which a server may lack its core before that is told."""
 SATURATED = 0.97
 
 
@@ -41,9 +43,18 @@ def is_limited_by_load(result: Result) -> bool:
     )
 
 
+def is_disturbed(result: Result) -> bool:
+    """Whether other programs took the server's core away."""
+    return "failed" not in result and result["server_waited"] > MAX_WAITED
+
+
 def is_saturated(result: Result) -> bool:
     """Whether more calls would only add to what this server is late or loses."""
-    return "failed" in result or result["server_load"] > SATURATED or result["lost"] > 0
+    return (
+        "failed" in result
+        or result["server_load"] > SATURATED
+        or (result["lost"] > 0 and not is_disturbed(result))
+    )
 
 
 @dataclass
@@ -89,9 +100,9 @@ class Bench:
             result = {"calls": calls, "failed": str(error)[-300:]}
         took = time.monotonic() - began_at
         shown = ", ".join(f"{key} {value}" for key, value in result.items() if key in _SHOWN)
-        if is_saturated_by_load := ("load_load" in result and is_limited_by_load(result)):
-            shown += ", limited by the load"
-        result["limited_by_load"] = is_saturated_by_load
+        if "load_load" in result:
+            shown += ", limited by the load" * is_limited_by_load(result)
+            shown += ", disturbed by other programs" * is_disturbed(result)
         what = f"{part} {options['joining']}+" if "joining" in options else part
         print(f"{name}, {what} {calls} calls: {shown} ({took:.0f} s)", flush=True)
         return result

@@ -26,6 +26,7 @@ def _result(*, good: bool, load: float = 0.2) -> dict[str, Any]:
         "server_load": 0.5,
         "load_load": load,
         "late_sends": 0.0,
+        "server_waited": 0.0,
     }
 
 

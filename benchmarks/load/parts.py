@@ -8,14 +8,35 @@ import signal
 import statistics
 import time
 from argparse import Namespace
+from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.load.media import MediaCall, Stats
-from benchmarks.load.process import cpu_seconds, memory_bytes
+from benchmarks.load.process import cpu_seconds, memory_bytes, waiting_seconds
 from benchmarks.load.world import World
 
 SETTLE = 1.0
 """Seconds for what is under way to come to its end."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Seconds: that have passed, that server and load have run, that they waited for their core."""
+
+    elapsed: float
+    server: float
+    server_waited: float
+    own: float
+    own_waited: float
+
+    def shares(self) -> dict[str, Any]:
+        """Return what of its core each had, and what of its time others took it away."""
+        return {
+            "server_load": round(self.server / self.elapsed, 3),
+            "load_load": round(self.own / self.elapsed, 3),
+            "server_waited": round(self.server_waited / self.elapsed, 3),
+            "load_waited": round(self.own_waited / self.elapsed, 3),
+        }
 
 
 class Meter:
@@ -23,16 +44,21 @@ class Meter:
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
-        self._began = time.perf_counter(), cpu_seconds(pid), time.process_time()
+        self._began = self._now()
 
-    def read(self) -> tuple[float, float, float]:
-        """Return elapsed seconds, and processor seconds of the server and of the load."""
-        at, server, own = self._began
+    def _now(self) -> tuple[float, ...]:
+        own, pid = os.getpid(), self._pid
         return (
-            time.perf_counter() - at,
-            cpu_seconds(self._pid) - server,
-            time.process_time() - own,
+            time.perf_counter(),
+            cpu_seconds(pid),
+            waiting_seconds(pid),
+            time.process_time(),
+            waiting_seconds(own),
         )
+
+    def read(self) -> Usage:
+        """Return what there was since."""
+        return Usage(*(now - then for now, then in zip(self._now(), self._began, strict=True)))
 
 
 def milliseconds(seconds: list[float], percent: float) -> float | None:
@@ -71,10 +97,10 @@ async def paced(world: World, options: Namespace) -> dict[str, Any]:
     sizes = [(time.perf_counter(), memory_bytes(pid))]
     stats.counts = True
     meter = Meter(pid)
-    while (rest := options.seconds - meter.read()[0]) > 0:
+    while (rest := options.seconds - meter.read().elapsed) > 0:
         await asyncio.sleep(min(1.0, rest))
         sizes.append((time.perf_counter(), memory_bytes(pid)))
-    elapsed, server, own = meter.read()
+    usage = meter.read()
     stats.counts = False
     world.pacer.finish(options.multiple)
     await asyncio.sleep(SETTLE)
@@ -82,11 +108,10 @@ async def paced(world: World, options: Namespace) -> dict[str, Any]:
     more_calls = options.calls - few
     return {
         "calls": options.calls,
-        "seconds": round(elapsed, 2),
-        "echoed_per_second": round(stats.echoed / elapsed, 1),
-        "us_per_packet": round(1e6 * server / stats.echoed, 1) if stats.echoed else None,
-        "server_load": round(server / elapsed, 3),
-        "load_load": round(own / elapsed, 3),
+        "seconds": round(usage.elapsed, 2),
+        "echoed_per_second": round(stats.echoed / usage.elapsed, 1),
+        "us_per_packet": round(1e6 * usage.server / stats.echoed, 1) if stats.echoed else None,
+        **usage.shares(),
         "late_sends": round(stats.late_sends / max(1, stats.sent), 4),
         **delays(stats),
         **integrity(world.calls),
@@ -109,12 +134,12 @@ async def joining(world: World, options: Namespace) -> dict[str, Any]:
                 await asyncio.sleep(options.every)
     else:
         await world.open(options.joining, joined, at_once=options.joining)
-    opened_in = meter.read()[0]
+    opened_in = meter.read().elapsed
     new = world.calls[options.calls :]
     async with asyncio.timeout(30):
         for call in new:
             await call.heard.wait()
-    elapsed, server, own = meter.read()
+    usage = meter.read()
     running.counts = False
     world.pacer.finish(options.multiple)
     await asyncio.sleep(SETTLE)
@@ -126,8 +151,7 @@ async def joining(world: World, options: Namespace) -> dict[str, Any]:
         "first_packet_p50_ms": milliseconds(first, 50),
         "first_packet_p99_ms": milliseconds(first, 99),
         **{f"running_{name}": value for name, value in delays(running).items()},
-        "server_load": round(server / elapsed, 3),
-        "load_load": round(own / elapsed, 3),
+        **usage.shares(),
         "late_sends": round(running.late_sends / max(1, running.sent), 4),
         **integrity(world.calls),
     }
@@ -146,10 +170,10 @@ async def rest(world: World, options: Namespace) -> dict[str, Any]:
     await asyncio.sleep(SETTLE)
     meter = Meter(pid)
     await asyncio.sleep(options.seconds)
-    elapsed, server, _ = meter.read()
+    usage = meter.read()
     return {
         "calls": options.calls,
-        "us_per_second": round(1e6 * server / elapsed, 1),
+        "us_per_second": round(1e6 * usage.server / usage.elapsed, 1),
         "bytes_per_call": (memory_bytes(pid) - before) // more_calls if more_calls else None,
         "broken": sum(call.broken for call in world.calls),
     }
@@ -171,7 +195,7 @@ async def webhooks(world: World, options: Namespace) -> dict[str, Any]:
         meter = Meter(options.server_pid)
         for request in requests:
             await request
-        costs.append(meter.read()[1] / options.n)
+        costs.append(meter.read().server / options.n)
     return {"calls": options.calls, "us_per_webhook": round(1e6 * statistics.median(costs), 1)}
 
 
@@ -199,7 +223,7 @@ async def dials(world: World, options: Namespace) -> dict[str, Any]:
         async with asyncio.timeout(60):
             for _ in range(options.n):
                 await telnyx.hangups.acquire()
-        costs.append(meter.read()[1] / options.n)
+        costs.append(meter.read().server / options.n)
     return {"calls": options.calls, "us_per_dial": round(1e6 * statistics.median(costs), 1)}
 
 

@@ -17,6 +17,20 @@ def cpu_seconds(pid: int) -> float:
     return total / 1e9
 
 
+def waiting_seconds(pid: int) -> float:
+    """Return how long threads of a process could have run and another program had the core.
+
+    0.0 where the kernel does not say.
+    """
+    try:
+        return sum(
+            int((task / "schedstat").read_text().split()[1]) / 1e9
+            for task in Path(f"/proc/{pid}/task").iterdir()
+        )
+    except FileNotFoundError:
+        return 0.0
+
+
 def memory_bytes(pid: int) -> int:
     """Return the resident memory of a process."""
     pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
