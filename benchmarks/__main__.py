@@ -85,7 +85,7 @@ def run(options: argparse.Namespace) -> Report:
     if "paced" in parts:
         run_paced(bench, names, options.calls, options.repeat, report["paced"], save)
     if "start_up" in parts:
-        run_start_up(bench, names, options.repeat, report["start_up"])
+        run_start_up(bench, names, min(options.repeat, 2), report["start_up"])
         save()
     if "growth" in parts:
         run_growth(bench, report["growth"])

@@ -79,15 +79,19 @@ class Search:
 
 
 def begin_search(runs: dict[int, list[Result]], needed: int) -> Search:
-    """Begin with what paced runs have shown."""
-    low, high = -1, len(LADDER)
+    """Begin with what paced runs have shown; the largest number that was good counts."""
+    good = [
+        calls for calls, results in runs.items() if 2 * sum(map(is_good, results)) > len(results)
+    ]
+    most = max(good, default=0)
+    low = max((place for place, calls in enumerate(LADDER) if calls <= most), default=-1)
+    high = len(LADDER)
     for calls, results in runs.items():
-        n_good = sum(map(is_good, results))
-        if 2 * n_good > len(results):
-            low = max(low, max((n for n, c in enumerate(LADDER) if c <= calls), default=-1))
-        elif not any(is_limited_by_load(run) or is_disturbed(run) for run in results):
+        if calls > most and not any(
+            is_limited_by_load(run) or is_disturbed(run) for run in results
+        ):
             high = min(high, min((n for n, c in enumerate(LADDER) if c >= calls), default=high))
-    return Search(min(low, high - 1), high, needed)
+    return Search(low, high, needed)
 
 
 def find_capacities(

@@ -45,7 +45,14 @@ def ratios(report: Report) -> dict[str, float]:
         for other in (PLUGIN, PIPECAT, FASTAPI):
             for calls in ("50", "100"):
                 mine, theirs = (
-                    median(paced.get(name, {}).get(calls, []), "us_per_packet")
+                    median(
+                        [
+                            run
+                            for run in paced.get(name, {}).get(calls, [])
+                            if not is_saturated(run)
+                        ],
+                        "us_per_packet",
+                    )
                     for name in (ours, other)
                 )
                 if mine and theirs:
