@@ -60,6 +60,11 @@ _LINGER_TIMEOUT: Final = 1.0
 """Seconds to read on after the reply. Closing a socket with unread bytes in it would reset the
 connection, and the peer might never see what it was told."""
 
+MAX_RELAYS: Final = 4
+"""Requests that hypercorn has at a time. Each is 1.5 ms of work in many turns, and what else is to
+run waits for a turn of each. Measured, 100 calls that come at once beside 50: p99 of the running
+ones 16 ms, and without this bound 24; of the first packets of the others 20 and 60."""
+
 _RESTART_PAUSE: Final = 0.05
 _MAX_RESTART_PAUSE: Final = 5.0
 """Seconds from a failure of hypercorn to its next start: each time twice as long, up to this."""
@@ -219,6 +224,7 @@ class _Connections:
         self._plain: dict[trio.CancelScope, None] = {}
         # A handshake is CPU work; one at a time lets running calls have their turn in between.
         self._handshakes = trio.CapacityLimiter(1)
+        self._relays = trio.CapacityLimiter(MAX_RELAYS)
 
     async def serve(self, stream: trio.SocketStream) -> None:
         """Serve one connection; whatever goes wrong stays with it."""
@@ -284,7 +290,7 @@ class _Connections:
     async def _relay(
         self, stream: trio.SocketStream, request: Request, body: bytes, peer: str
     ) -> None:
-        async with await trio.open_unix_socket(self._http_path) as http:
+        async with self._relays, await trio.open_unix_socket(self._http_path) as http:
             # hypercorn may reply, and read no more, before it has the whole request.
             with suppress(trio.BrokenResourceError):
                 await http.send_all(request.rewritten(body, [(self._peer_header, peer.encode())]))

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -212,6 +213,36 @@ async def test_failing_hypercorn_is_started_again(caplog: pytest.LogCaptureFixtu
         await leg.hang_up()
         await world.wait_idle()
     assert "hypercorn failed" in caplog.text
+
+
+async def test_burst_of_requests_passes_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that running calls have theirs; none is lost."""
+    n_now = n_most = 0
+    respond = _listener._PlainApplication.__call__
+
+    async def count(application: Any, *args: Any) -> None:
+        nonlocal n_now, n_most
+        n_now += 1
+        n_most = max(n_most, n_now)
+        for _ in range(20):
+            await trio.lowlevel.checkpoint()
+        n_now -= 1
+        await respond(application, *args)
+
+    monkeypatch.setattr(_listener._PlainApplication, "__call__", count)
+    replies = []
+    async with open_world(sockets=True) as world:
+
+        async def ask() -> None:
+            replies.extend(
+                statuses(await exchange(world, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"))
+            )
+
+        async with trio.open_nursery() as nursery:
+            for _ in range(30):
+                nursery.start_soon(ask)
+    assert replies == [200] * 30
+    assert 1 < n_most <= _listener.MAX_RELAYS
 
 
 async def test_half_closed_request_is_answered_or_dropped() -> None:
