@@ -51,6 +51,7 @@ def main() -> None:
     parser.add_argument("--multiple", type=int, default=1, help="packets that come back together")
     parser.add_argument("--joining", type=int, default=50, help="further calls")
     parser.add_argument("--every", type=float, default=0.0, help="seconds; 0: all at once")
+    parser.add_argument("--hold", type=float, default=0.3, help="seconds that a call lasts")
     parser.add_argument("--n", type=int, default=200, help="webhooks, or dials")
     options = parser.parse_args()
     gc.disable()  # its pauses would be taken for the server's; nothing here lives long

@@ -18,6 +18,9 @@ from benchmarks.load.world import World
 SETTLE = 1.0
 """Seconds for what is under way to come to its end."""
 
+WARM_WAVES = 5
+"""Hundreds of calls with which a process grows to its size."""
+
 
 @dataclass(frozen=True)
 class Usage:
@@ -234,15 +237,16 @@ async def turnover(world: World, options: Namespace) -> dict[str, Any]:
     pid, stats = options.server_pid, Stats()
     wave = min(100, options.calls)
     sizes = []
-    for _ in range(2 + options.calls // wave):
+    for _ in range(WARM_WAVES + options.calls // wave):
         await world.open(wave, stats)
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(options.hold)
         await world.close(world.calls)
         await asyncio.sleep(0.2)
         sizes.append(memory_bytes(pid))
-    # The first two waves are those that the process grows to its size for.
     return {
         "calls": options.calls,
-        "bytes_kept_per_call": round((sizes[-1] - sizes[1]) / (wave * (len(sizes) - 2))),
+        "bytes_kept_per_call": round(
+            (sizes[-1] - sizes[WARM_WAVES - 1]) / (wave * (len(sizes) - WARM_WAVES))
+        ),
         "kilobytes_after_each_hundred": [size // 1000 for size in sizes],
     }
