@@ -1,7 +1,7 @@
 """Media servers beside each other: what an echoed packet costs, and how late it comes.
 
 python -m benchmarks                 all of it, about 25 minutes
-python -m benchmarks --brief         the same from single runs, about 8
+python -m benchmarks --brief         the same from single runs, about 10
 python -m benchmarks --quick         a taste, about one
 
 Each contestant's server decodes every packet to PCM, hands it to an agent, takes it back, encodes

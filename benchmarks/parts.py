@@ -28,7 +28,7 @@ def run_paced(
         for calls in sorted(counts):
             for name in names:
                 runs = results.setdefault(name, {})
-                if any(
+                if any("failed" in run for run in runs.get(calls, [])) or any(
                     fewer < calls and all(map(is_saturated, of_fewer))
                     for fewer, of_fewer in runs.items()
                 ):

@@ -83,6 +83,10 @@ def _kilobytes(value: float | None) -> str:
     return "-" if value is None else f"{value / 1000:.1f}"
 
 
+def _mark(runs: list[Result]) -> str:
+    return ", disturbed" if 2 * sum(map(is_disturbed, runs)) > len(runs) else ""
+
+
 def _paced_table(report: Report) -> str:
     paced, capacity = report["paced"], report.get("capacity", {})
     counts = sorted({int(calls) for runs in paced.values() for calls in runs})
@@ -97,8 +101,8 @@ def _paced_table(report: Report) -> str:
                 cell = "-"
             elif 2 * sum(run.get("wrong", 0) > 0 for run in runs) > len(runs):
                 cell += ", wrong"
-            elif 2 * sum(map(is_disturbed, runs)) > len(runs):
-                cell += ", disturbed"
+            elif _mark(runs):
+                cell += _mark(runs)
             elif 2 * sum(map(is_saturated, runs)) > len(runs):
                 cell += ", saturated"
             elif 2 * sum(map(is_limited_by_load, runs)) > len(runs):
@@ -137,9 +141,9 @@ def _start_up_table(report: Report) -> str:
             [
                 name,
                 f"{_delay(median(slow, 'first_packet_p50_ms'))} /"
-                f" {_delay(median(slow, 'first_packet_p99_ms'))}",
+                f" {_delay(median(slow, 'first_packet_p99_ms'))}{_mark(slow)}",
                 _delay(median(slow, "running_p99_ms")),
-                f"{_number(median(fast, 'opened_in_s'), 2)} s",
+                f"{_number(median(fast, 'opened_in_s'), 2)} s{_mark(fast)}",
                 _delay(median(fast, "running_p99_ms")),
             ]
         )
@@ -194,10 +198,11 @@ def _ratio_table(report: Report) -> str:
 def tables(report: Report) -> str:
     """Return all that a report has, as Markdown."""
     on = report["machine"]
+    n, seconds = report["options"]["repeat"], report["options"]["seconds"]
+    how_often = "Single runs" if n == 1 else f"Medians of {n} runs"
     told = (
         f"{on['processor']}, {on['cores']} cores, {on['system']}, Python {on['python']}; server on"
-        f" one core, load on another.\nMedians of {report['options']['repeat']} runs of"
-        f" {report['options']['seconds']:.0f} s.\n"
+        f" one core,\nload on another. {how_often} of {seconds:.0f} s.\n"
     )
     parts = [told]
     for part, table in (

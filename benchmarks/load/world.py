@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from benchmarks.load.media import MediaCall, Pacer, Stats
 from benchmarks.load.telnyx import Telnyx
 
-OPEN_TIMEOUT = 40.0
+OPEN_TIMEOUT = 25.0
 """Seconds within which all calls must be open."""
 
 
