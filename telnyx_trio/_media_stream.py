@@ -441,11 +441,23 @@ class MediaStream:
         Blocks: while 2 s or more of earlier audio wait. A ``clear`` meanwhile drops ``pcm`` too,
         as it was given before.  Cancelled: nothing of ``pcm`` was queued.
         """
-        if self._mp3_sender is not None:
-            raise LocalProtocolError(
-                'this stream sends whole MP3 files: use send_mp3, or send_mode="rtp"'
-            )
-        await self._sender.send_audio(pcm)
+        self._check_real_time()
+        await self._sender.send(pcm)
+
+    def send_audio_nowait(self, pcm: PcmData) -> None:
+        """Queue audio as ``send_audio`` does, or not at all if it would have to wait.
+
+        Args:
+            pcm: as for ``send_audio``.
+
+        Raises:
+            trio.WouldBlock: 2 s or more of earlier audio wait, or a ``send_audio`` does.
+            trio.BrokenResourceError: the stream has ended.
+            trio.ClosedResourceError: you closed it.
+            LocalProtocolError: the stream is in mp3 mode.
+        """
+        self._check_real_time()
+        self._sender.send_nowait(pcm)
 
     async def send_mp3(self, content: bytes) -> None:
         """Queue a whole MP3 file to be played to the caller, behind those sent before.
@@ -484,9 +496,28 @@ class MediaStream:
         Blocks: while 2 s or more of earlier audio wait. A ``clear`` meanwhile drops this one too.
         Cancelled: it was not queued.
         """
+        self._check_real_time()
+        await self._sender.send(payload)
+
+    def send_packet_nowait(self, payload: bytes) -> None:
+        """Queue a packet as ``send_packet`` does, or not at all if it would have to wait.
+
+        Args:
+            payload: as for ``send_packet``.
+
+        Raises:
+            trio.WouldBlock: 2 s or more of earlier audio wait, or a ``send_packet`` does.
+            LocalProtocolError, trio.BrokenResourceError, trio.ClosedResourceError: as
+                ``send_packet``.
+        """
+        self._check_real_time()
+        self._sender.send_nowait(payload)
+
+    def _check_real_time(self) -> None:
         if self._mp3_sender is not None:
-            raise LocalProtocolError("this stream sends whole MP3 files: use send_mp3")
-        await self._sender.send_packet(payload)
+            raise LocalProtocolError(
+                'this stream sends whole MP3 files: use send_mp3, or send_mode="rtp"'
+            )
 
     async def send_mark(self, name: str) -> None:
         """Queue a mark behind the audio queued so far; it comes back as a ``MarkReturned`` event.

@@ -61,31 +61,40 @@ class Sender:
         self._held: Command | None = None
         self._is_leaving = False
 
-    async def send_audio(self, pcm: PcmData) -> None:
-        """Queue audio; see ``MediaStream.send_audio``."""
-        await trio.lowlevel.checkpoint_if_cancelled()
-        if self._send_live(pcm):
-            await trio.lowlevel.cancel_shielded_checkpoint()
+    def send_nowait(self, audio: PcmData | bytes) -> None:
+        """Queue audio, or a payload as it is; see ``MediaStream.send_audio_nowait``."""
+        self._check_open()
+        if self._send_live(audio):
             return
-        n_clears = self._n_clears
-        async with self._turn:
-            await self._wait_room()
-            if pcm.n_samples and n_clears == self._n_clears:
-                self._outbox.put_audio(_copy(pcm))
-                self._wake_writer()
+        if self._turn.locked() or self._outbox.queued >= MAX_SEND_QUEUE:
+            raise trio.WouldBlock
+        self._put(audio)
 
-    async def send_packet(self, payload: bytes) -> None:
-        """Queue a payload as it is; see ``MediaStream.send_packet``."""
+    async def send(self, audio: PcmData | bytes) -> None:
+        """Queue audio, or a payload as it is; see ``MediaStream.send_audio``."""
         await trio.lowlevel.checkpoint_if_cancelled()
-        if self._send_live(payload):
+        try:
+            self.send_nowait(audio)
+        except trio.WouldBlock:
+            await self._send_in_turn(audio)
+        else:
             await trio.lowlevel.cancel_shielded_checkpoint()
-            return
+
+    async def _send_in_turn(self, audio: PcmData | bytes) -> None:
         n_clears = self._n_clears
         async with self._turn:
             await self._wait_room()
             if n_clears == self._n_clears:
-                self._outbox.put_packet(payload)
-                self._wake_writer()
+                self._put(audio)
+
+    def _put(self, audio: PcmData | bytes) -> None:
+        if isinstance(audio, bytes):
+            self._outbox.put_packet(audio)
+        elif audio.n_samples:
+            self._outbox.put_audio(_copy(audio))
+        else:
+            return
+        self._wake_writer()
 
     async def _wait_room(self) -> None:
         """Wait until the queue has room; no checkpoint if it has."""
@@ -229,7 +238,6 @@ class Sender:
         wire = self._get_idle_wire()
         if wire is None or self._turn.locked():
             return False
-        self._check_open()
         if self._choose_byteorder is not None:
             self._outbox.byteorder = self._choose_byteorder()
         step = self._outbox.next_live(audio, trio.current_time())

@@ -572,6 +572,22 @@ async def test_cancelled_send_queues_nothing() -> None:
         assert stream.statistics().audio_queued == pytest.approx(2.0)
 
 
+async def test_send_without_waiting(autojump_clock: Clock) -> None:
+    """While there is room, in order with what waits; else nothing is queued."""
+    async with running_stream(started=False, lead=10.0) as (stream, peer):
+        stream.send_audio_nowait(silence(1.0))
+        await stream.send_audio(silence(1.0))
+        with pytest.raises(trio.WouldBlock):
+            stream.send_audio_nowait(silence(0.02))
+        await stream.clear()
+        stream.send_audio_nowait(pcm_of(np.full(160, 4000, np.int16)))
+        await peer.send(start_text())
+        await trio.sleep(1)
+        assert peer.payloads == [pcm_to_pcmu(pcm_of(np.full(160, 4000, np.int16)))]
+    with pytest.raises(trio.BrokenResourceError):
+        stream.send_audio_nowait(silence(0.02))
+
+
 async def test_waiting_senders_get_their_turn_in_order(autojump_clock: Clock) -> None:
     """Whoever called first is heard first, however the scheduler shuffles them."""
     async with running_stream(started=False, lead=10.0) as (stream, peer):

@@ -77,6 +77,8 @@ async def test_packets_of_another_size_are_refused(autojump_clock: MockClock) ->
     async with open_memory_world(send_mode="mp3") as world, world.server.dial(to=CALLEE) as call:
         with pytest.raises(LocalProtocolError, match="MP3"):
             await call.send_packet(PACKETS[0])
+        with pytest.raises(LocalProtocolError, match="MP3"):
+            call.send_nowait(TONE)
 
 
 async def test_sender_of_packets_waits_for_room(autojump_clock: MockClock) -> None:
@@ -88,5 +90,16 @@ async def test_sender_of_packets_waits_for_room(autojump_clock: MockClock) -> No
         assert trio.current_time() - began_at == pytest.approx(0.6, abs=0.1)
         with trio.move_on_after(0):
             await call.send_packet(PACKETS[1])
+        with pytest.raises(trio.WouldBlock):
+            call.send_packet_nowait(PACKETS[1])
         await call.drain()
         assert call.stream.statistics().packets_sent == 150
+        call.send_packet_nowait(PACKETS[1])
+        call.send_nowait(TONE)
+        await call.drain()
+        assert call.stream.statistics().packets_sent == 161
+        await call.hangup()
+        with pytest.raises(CallEnded):
+            call.send_packet_nowait(PACKETS[1])
+        with pytest.raises(CallEnded):
+            call.send_nowait(TONE)

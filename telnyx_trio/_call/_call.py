@@ -146,6 +146,25 @@ class Call:
         except _GONE:
             raise self._ended_error() from None
 
+    def send_nowait(self, pcm: PcmData) -> None:
+        """Queue audio as ``send`` does, or not at all if it would have to wait.
+
+        The quickest way for a live source, which keeps the pace of the call: no other task gets a
+        turn in between.
+
+        Args:
+            pcm: as for ``send``.
+
+        Raises:
+            trio.WouldBlock: 2 s or more of earlier audio wait, or a ``send`` does.
+            CallEnded: the call has ended.
+            LocalProtocolError: the call sends MP3 files (``send_mode="mp3"``).
+        """
+        try:
+            self.stream.send_audio_nowait(pcm)
+        except _GONE:
+            raise self._ended_error() from None
+
     async def send_packet(self, payload: bytes) -> None:
         """Queue a packet that is coded already, in order with ``send`` and ``play``.
 
@@ -159,6 +178,21 @@ class Call:
         """
         try:
             await self.stream.send_packet(payload)
+        except _GONE:
+            raise self._ended_error() from None
+
+    def send_packet_nowait(self, payload: bytes) -> None:
+        """Queue a packet as ``send_packet`` does, or not at all if it would have to wait.
+
+        Args:
+            payload: as for ``send_packet``.
+
+        Raises:
+            trio.WouldBlock: 2 s or more of earlier audio wait, or a ``send_packet`` does.
+            CallEnded, LocalProtocolError: as ``send_packet``.
+        """
+        try:
+            self.stream.send_packet_nowait(payload)
         except _GONE:
             raise self._ended_error() from None
 
