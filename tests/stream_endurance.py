@@ -36,6 +36,12 @@ from telnyx_trio.testing import Phone, memory_websocket_pair
 
 PHONE_USER = "phone-user"
 
+_IDLE = ("Trio thread", "asyncio_")
+"""Threads that wait for the next thing to do: Trio's, and those of the stand-in's loop."""
+
+KEPT_OPEN = 2
+"""Sockets more or less: HTTP connections are kept open for the next request."""
+
 _OVERLAP = 25
 """Chunks of 20 ms that two stretches have in common, as the edges of one are not judged."""
 
@@ -173,13 +179,13 @@ class Held:
 
     Attributes:
         tasks: of Trio.
-        threads: other than Trio's idle ones.
+        threads: names of those that are not idle, of Trio's or the stand-in's.
         sockets: open ones, the stand-in's among them if it is in the process.
         participants: in any call of the stand-in.
     """
 
     tasks: int
-    threads: int
+    threads: tuple[str, ...]
     sockets: int
     participants: int
 
@@ -195,7 +201,11 @@ def hold(standin: Standin) -> Held:
             pass
     return Held(
         trio.lowlevel.current_statistics().tasks_living,
-        sum(not thread.name.startswith("Trio thread") for thread in threading.enumerate()),
+        tuple(
+            sorted(
+                thread.name for thread in threading.enumerate() if not thread.name.startswith(_IDLE)
+            )
+        ),
         sum(link.startswith("socket:") for link in links),
         len(standin.everybody()),
     )
@@ -236,29 +246,32 @@ async def come_and_go(
 
         for _ in range(3):
             await call_once()
-        await _settle(standin, None)
+        await settled(standin, None)
         before = hold(standin)
         for n in range(1, cycles + 1):
             await call_once()
             if n % 10 == 0:
                 tell(n, hold(standin))
         await wait_until(standin, lambda: standin.everybody() == [])
-        after = await _settle(standin, before)
+        after = await settled(standin, before)
         await world.server.stop(drain_timeout=5)
         assert world.server.statistics().failed_calls == 0
     return before, after
 
 
-async def _settle(standin: Standin, before: Held | None) -> Held:
+async def settled(standin: Standin, before: Held | None) -> Held:
     """Wait for what ends a little later: a thread of getstream 4 sleeps for ten seconds first."""
     for thread in threading.enumerate():
         if thread.name.startswith("Thread-"):
             await trio.to_thread.run_sync(thread.join, 15)
-    for _ in range(100):  # getstream 7 closes its sockets a little later
-        held = hold(standin)
-        if before is not None and held.sockets <= before.sockets:
+    held = hold(standin)
+    if before is None:
+        return held
+    for _ in range(120):  # getstream 7 closes those of a lost connection half a minute later
+        if held.sockets <= before.sockets + KEPT_OPEN:
             break
-        await trio.sleep(0.1 if before is not None else 0.01)
+        await trio.sleep(0.5)
+        held = hold(standin)
     return held
 
 

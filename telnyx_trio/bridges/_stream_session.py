@@ -14,6 +14,7 @@ Runs in the bridge's own thread, see ``_asyncio_thread``. What is written for an
   sockets of such a one would stay open.
 - getstream 7 publishes without waiting for the connection, and left before that is there it keeps
   its sockets open. So it is not left sooner than 0.3 s after that.
+- When it gives up a lost connection, after a minute, it says that the call has ended.
 - A join that is cancelled may leave a WebSocket in the making behind, which enters the call later.
   So it is given the time to succeed, and then the call is left.
 """
@@ -91,6 +92,7 @@ class StreamSession:
         self._published_at = -inf
         self._socket: Any = None  # of getstream 4's signalling
         self._over = asyncio.Event()
+        self._is_mending = False
         self._lost = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -195,6 +197,8 @@ class StreamSession:
         def ended(_event: Any) -> None:
             if hasattr(connection, "running"):
                 connection.running = False  # or getstream 4 would take the close for a loss
+            elif self._is_mending:
+                self._lost = True
             self._over.set()
 
         connection.on("audio", self._hear)
@@ -204,7 +208,9 @@ class StreamSession:
         connection.on("connection.state_changed", self._take_state)
 
     def _take_state(self, change: Any) -> None:
-        if str(change["new"]).upper().endswith("RECONNECTING_FAILED"):
+        old, new = (str(change[name]).upper().rpartition(".")[2] for name in ("old", "new"))
+        self._is_mending = new == "RECONNECTING" or (new == "LEFT" and old == "RECONNECTING")
+        if new == "RECONNECTING_FAILED":
             self._lost = True
             self._over.set()
 

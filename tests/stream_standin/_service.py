@@ -233,7 +233,7 @@ class Service:
             async for message in socket:
                 asked = events_pb2.SfuRequest.FromString(message.data)
                 if asked.HasField("join_request"):
-                    member = await self._enter(asked.join_request, socket)
+                    member = await self._enter(asked.join_request, socket, request.transport)
                 elif asked.HasField("leave_call_request"):
                     break
                 elif asked.HasField("health_check_request") and member is not None:
@@ -244,7 +244,9 @@ class Service:
                 await call.leave(member)
         return socket
 
-    async def _enter(self, asked: Any, socket: aiohttp.web.WebSocketResponse) -> Member | None:
+    async def _enter(
+        self, asked: Any, socket: aiohttp.web.WebSocketResponse, transport: Any
+    ) -> Member | None:
         problem = await self._pass("enter")
         ticket = self._tickets.pop(asked.token, None)
         if problem or ticket is None:
@@ -256,7 +258,7 @@ class Service:
             await socket.close()
             return None
         cid, user_id = ticket
-        member = Member(user_id, asked.session_id, socket)
+        member = Member(user_id, asked.session_id, socket, transport)
         self._members[member.session_id] = (self.call(cid), member)
         await self.call(cid).enter(member)
         return member

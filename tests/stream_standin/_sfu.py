@@ -44,12 +44,17 @@ class Member:
     """One session in a call, from its join request until its WebSocket closes."""
 
     def __init__(
-        self, user_id: str, session_id: str, socket: aiohttp.web.WebSocketResponse
+        self,
+        user_id: str,
+        session_id: str,
+        socket: aiohttp.web.WebSocketResponse,
+        transport: Any,
     ) -> None:
         self.user_id = user_id
         self.session_id = session_id
         self.prefix = secrets.token_hex(4)
         self.socket = socket
+        self._transport = transport
         self.published: tuple[Any, MediaRelay] | None = None
         self.publisher = aiortc.RTCPeerConnection()
         self.subscriber: aiortc.RTCPeerConnection | None = None
@@ -75,6 +80,11 @@ class Member:
                 await self.socket.send_bytes(events_pb2.SfuEvent(**event).SerializeToString())
             except ConnectionError:
                 logger.debug("%s is gone", self.user_id)
+
+    def cut_off(self) -> None:
+        """Lose the member's WebSocket without a word; with it the member is gone."""
+        if self._transport is not None:
+            self._transport.abort()
 
     async def close(self) -> None:
         # What is negotiated in a connection that is closed stays open, so nothing is from here on.

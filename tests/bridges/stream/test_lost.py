@@ -1,0 +1,94 @@
+"""The connection to Stream is lost in the middle of a call, and cannot be mended."""
+
+from __future__ import annotations
+
+import pytest
+import trio
+from media_phone import MediaPhone
+from scenarios import open_socket_world
+from stream_bridge_world import guest_in, stream_call_of
+from stream_endurance import KEPT_OPEN, settled
+from stream_standin import Standin
+from stream_world import tone
+
+from telnyx_trio import (
+    Call,
+    MediaStream,
+    StreamCallLost,
+    attach_phone_to_call,
+    open_stream_bridge,
+)
+from telnyx_trio.testing import Phone, memory_websocket_pair
+
+
+def cut_off_for_good(standin: Standin, cid: str) -> None:
+    """Lose all connections of a call, and let nobody in any more."""
+    standin.refuse("join", "the house is closed")
+    standin.refuse("enter", "the house is closed")
+    standin.cut_off(cid)
+
+
+def open_again(standin: Standin) -> None:
+    standin.allow("join")
+    standin.allow("enter")
+
+
+# getstream 4 leaves the socket of a refused attempt to the garbage collector, which tells of it.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_it_is_told_once(standin: Standin) -> None:
+    """In a handler and in ``MediaStream.run``: one typed error, the phone lives, nothing is left.
+
+    getstream 7 tries for a minute to mend it.
+    """
+    errors: list[StreamCallLost] = []
+
+    async def agent(call: Call) -> None:
+        try:
+            async with open_stream_bridge(call, stream_call_of(standin, "lost")) as bridge:
+                await attached.wait()
+                await trio.to_thread.run_sync(cut_off_for_good, standin, "default:lost")
+                await trio.sleep_forever()
+        except StreamCallLost as error:
+            errors.append(error)
+        assert call.outcome is None
+        assert bridge.ended_by == await bridge.wait_ended() == "left"
+        await call.hangup()
+
+    attached = trio.Event()
+    is_told = False
+
+    async def run_attached(nursery: trio.Nursery) -> None:
+        nonlocal is_told
+        client, server = memory_websocket_pair()
+        phone, stream = MediaPhone(client, tone(440, rate=8000)), MediaStream(server)
+        nursery.start_soon(phone.listen)
+        nursery.start_soon(phone.talk)
+        try:
+            async with trio.open_nursery() as inner:
+                inner.start_soon(stream.run)
+                await attach_phone_to_call(stream_call_of(standin, "lost"), stream, "other-user")
+                attached.set()
+        except* StreamCallLost as group:
+            is_told = len(group.exceptions) == 1
+
+    async with open_socket_world(agent) as world:
+        async with guest_in(standin, "lost-before", "ann"):
+            pass  # so that there is what getstream 7 has once for all calls
+        before = await settled(standin, None)
+        try:
+            with trio.fail_after(100):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(run_attached, nursery)
+                    leg = await world.carrier.call_in(to="+15550100000", phone=Phone())
+                    await leg.wait_ended()
+        finally:
+            open_again(standin)
+        assert is_told
+        assert len(errors) == 1
+        errors.clear()  # and with it the frames of its traceback
+        after = await settled(standin, before)
+        assert after.participants == 0
+        assert after.threads == before.threads
+        assert after.tasks <= before.tasks
+        assert after.sockets <= before.sockets + KEPT_OPEN
+        await world.assert_nothing_left(inbound=1)
