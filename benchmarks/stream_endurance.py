@@ -15,7 +15,7 @@ import numpy as np
 import trio
 
 sys.path.append(str(Path(__file__).parent.parent / "tests"))
-from stream_endurance import KEPT_OPEN, Held, Stretch, carry_with_drift, come_and_go
+from stream_endurance import Held, Stretch, carry_with_drift, come_and_go
 from stream_standin import getstream_led_to, open_standin
 
 from benchmarks.environments import running
@@ -116,13 +116,7 @@ def cycles(options: argparse.Namespace) -> tuple[bool, Any]:
     with open_standin() as standin, getstream_led_to(standin.url):
         before, after = trio.run(run_cycles, standin, int(options.amount), tell)
     print(f"before {before}\nafter  {after}")
-    is_clean = (
-        after.tasks <= before.tasks
-        and after.threads == before.threads
-        and after.sockets <= before.sockets + KEPT_OPEN
-        and after.participants == 0
-    )
-    return is_clean, {"before": asdict(before), "after": asdict(after)}
+    return after.is_back_at(before), {"before": asdict(before), "after": asdict(after)}
 
 
 async def run_cycles(standin: Any, n: int, tell: Any) -> tuple[Held, Held]:

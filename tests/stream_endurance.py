@@ -189,6 +189,20 @@ class Held:
     sockets: int
     participants: int
 
+    def is_back_at(self, before: Held, *, kept_open: int = KEPT_OPEN) -> bool:
+        """Whether nothing is held that was not before, and nobody is in any call.
+
+        Args:
+            before: what was held before.
+            kept_open: sockets that may be more, of connections kept open for the next request.
+        """
+        return (
+            self.tasks <= before.tasks
+            and self.threads == before.threads
+            and self.sockets <= before.sockets + kept_open
+            and not self.participants
+        )
+
 
 def hold(standin: Standin) -> Held:
     """Count what is held now."""
@@ -259,7 +273,7 @@ async def come_and_go(
     return before, after
 
 
-async def settled(standin: Standin, before: Held | None) -> Held:
+async def settled(standin: Standin, before: Held | None, *, kept_open: int = KEPT_OPEN) -> Held:
     """Wait for what ends a little later: a thread of getstream 4 sleeps for ten seconds first."""
     for thread in threading.enumerate():
         if thread.name.startswith("Thread-"):
@@ -268,7 +282,7 @@ async def settled(standin: Standin, before: Held | None) -> Held:
     if before is None:
         return held
     for _ in range(120):  # getstream 7 closes those of a lost connection half a minute later
-        if held.sockets <= before.sockets + KEPT_OPEN:
+        if held.is_back_at(before, kept_open=kept_open):
             break
         await trio.sleep(0.5)
         held = hold(standin)

@@ -12,9 +12,11 @@ Runs in the bridge's own thread, see ``_asyncio_thread``. What is written for an
   When the server closes first, the socket is forgotten.
 - It does not wait for a peer connection that closes already, as one does whose peer has left; the
   sockets of such a one would stay open.
+- It may take a WebSocket that has just been lost for a sound one, and then says that it is in the
+  call, for ever. So its WebSocket is looked at each second.
 - getstream 7 publishes without waiting for the connection, and left before that is there it keeps
   its sockets open. So it is not left sooner than 0.3 s after that.
-- When it gives up a lost connection, after a minute, it says that the call has ended.
+- When getstream 7 gives up a lost connection, after a minute, it says that the call has ended.
 - A join that is cancelled may leave a WebSocket in the making behind, which enters the call later.
   So it is given the time to succeed, and then the call is left.
 """
@@ -47,6 +49,15 @@ LEAVE_TIMEOUT: Final = 2.0
 
 _CLOSE_TIMEOUT: Final = 1.0
 _SETTLE_TIME: Final = 0.3
+
+_MENDING: Final = 5.0
+"""Seconds of mending after which getstream 7 means a loss when it says that the call has ended. The
+connection of a call that ends is gone as well, at times before the word of it has been heard."""
+
+_LOOK_EVERY: Final = 1.0
+_MAX_DOWN: Final = 3.0
+_MAX_MENDING: Final = 60.0
+"""Seconds; getstream 4 means to give up after 30."""
 
 _PTIME: Final = BLOCK_SIZE / RATE
 _MAX_LATENESS: Final = 0.1
@@ -92,7 +103,7 @@ class StreamSession:
         self._published_at = -inf
         self._socket: Any = None  # of getstream 4's signalling
         self._over = asyncio.Event()
-        self._is_mending = False
+        self._mending_since = inf
         self._lost = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -110,6 +121,7 @@ class StreamSession:
         join = asyncio.create_task(self._join(connection))
         stopping = asyncio.create_task(stop.wait())
         over = asyncio.create_task(self._over.wait())
+        watch: asyncio.Task[None] | None = None
         try:
             await asyncio.wait({join, stopping}, return_when=asyncio.FIRST_COMPLETED)
             if not join.done():
@@ -118,11 +130,30 @@ class StreamSession:
                 return
             join.result()
             self._listener.take_joined()
+            if hasattr(connection, "ws_client"):
+                watch = asyncio.create_task(self._watch_getstream_4(connection))
             await asyncio.wait({stopping, over}, return_when=asyncio.FIRST_COMPLETED)
             if self._lost:
                 raise StreamCallLost
         finally:
+            if watch is not None:
+                watch.cancel()
             await self._leave(connection, join)
+
+    async def _watch_getstream_4(self, connection: Any) -> None:
+        """Notice a loss that getstream takes for mended, or mends for ever."""
+        down = 0.0
+        while not self._over.is_set():
+            await asyncio.sleep(_LOOK_EVERY)
+            client = connection.ws_client
+            if client is not None and client.running:
+                down = 0.0
+                continue
+            down += _LOOK_EVERY
+            is_mending = self._mending_since < inf
+            if down >= (_MAX_MENDING if is_mending else _MAX_DOWN):
+                self._lost = True
+                self._over.set()
 
     async def _make_connection(self) -> Any:
         try:
@@ -197,7 +228,7 @@ class StreamSession:
         def ended(_event: Any) -> None:
             if hasattr(connection, "running"):
                 connection.running = False  # or getstream 4 would take the close for a loss
-            elif self._is_mending:
+            elif time.monotonic() - self._mending_since > _MENDING:
                 self._lost = True
             self._over.set()
 
@@ -209,7 +240,10 @@ class StreamSession:
 
     def _take_state(self, change: Any) -> None:
         old, new = (str(change[name]).upper().rpartition(".")[2] for name in ("old", "new"))
-        self._is_mending = new == "RECONNECTING" or (new == "LEFT" and old == "RECONNECTING")
+        if new == "RECONNECTING":
+            self._mending_since = time.monotonic()
+        elif not (new == "LEFT" and old == "RECONNECTING"):
+            self._mending_since = inf
         if new == "RECONNECTING_FAILED":
             self._lost = True
             self._over.set()
