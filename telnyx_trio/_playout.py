@@ -90,8 +90,9 @@ class Playout:
         # A lead of less than a packet still lets one leave whenever all before it was played.
         if ahead <= 0:
             return 0.0
+        wait = min(ahead, ahead + duration - self._lead)
         # Rounded, so that a sum of packets that equals the lead counts as within it.
-        return max(0.0, round(min(ahead, ahead + duration - self._lead), 9))
+        return round(wait, 9) if wait > 0 else 0.0
 
     def sent(self, now: float, duration: float) -> float:
         """Note that a packet of ``duration`` seconds leaves now; return when it will be played."""

@@ -166,6 +166,7 @@ class Receiver:
         self._missing_audio: MissingAudio = missing_audio
         self._on_wait = on_wait
         self._decoders: dict[Track, TrackDecoder] = {}
+        self._has_byteorder = False
         self._packets: PacketTrack | None = None
         self._in_band_dtmf = in_band_dtmf
         self._tones: DtmfDetector | None = None
@@ -257,6 +258,7 @@ class Receiver:
             decoder.close()
 
     def _open_decoders(self, start: Start) -> None:
+        self._has_byteorder = start.media_format.encoding.upper() == "L16"
         for name, track in self.audio_tracks.items():
             track.set_format(start.media_format)
             self._decoders[name] = TrackDecoder(
@@ -276,7 +278,7 @@ class Receiver:
         if decoder is None or not media.payload:
             return
         self.packets += 1
-        if media.track == self._primary and self._passes:
+        if self._packets is not None and media.track == self._primary and self._passes:
             self.open_packets().put(media.payload)
             if not self._is_heard(media.track, decoder):
                 decoder.skip(now)
@@ -288,7 +290,7 @@ class Receiver:
             self._log_problem(error, first=self.undecodable == 1)
             self._make_up(media.track, 1, now)
             return
-        if decoder.byteorder is not None:
+        if self._has_byteorder and decoder.byteorder is not None:
             self.byteorder_heard.set()
         if pcm is not None:
             self._hand_out(media.track, pcm, decoder, now)
@@ -305,7 +307,7 @@ class Receiver:
 
     def _hand_out(self, track: Track, pcm: PcmData, decoder: TrackDecoder, now: float) -> None:
         """Give the next audio of a track to all who want it."""
-        if track != self._primary or not self._passes:
+        if self._packets is None or track != self._primary or not self._passes:
             self.audio_tracks[track].put(pcm, decoder.packet_duration)
         if track == "inbound":
             self.speech.hear(pcm, decoder.received)
