@@ -131,6 +131,9 @@ async def look(
         "seconds": round(elapsed, 1),
         "cpu_percent_per_call": round(100 * cpu / elapsed / options.calls, 2),
         "without_bridge_p50_ms": round(base, 1),
+        "without_bridge_clicks_per_minute": round(
+            60 * clicks_in(bob.heard["ann"], base_start[1]) / elapsed, 2
+        ),
         "to_stream": percentiles(np.concatenate(to_stream) - base),
         "to_phone": percentiles(np.concatenate(to_phone) - base),
         "marks": [sum(map(len, to_stream)), sum(map(len, to_phone))],

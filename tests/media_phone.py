@@ -59,6 +59,7 @@ class MediaPhone(Watched):
                 for start in range(0, len(self._code), _SIZE):
                     self.said.add(time.monotonic(), self._audio[start : start + _SIZE])
                     await self._websocket.send_text(media_text(self._code[start : start + _SIZE]))
+                    self.changed()
                     due += _SIZE / RATE / self.speed
                     await trio.sleep(max(0.0, due - time.monotonic()))
         except (trio.BrokenResourceError, trio.ClosedResourceError):

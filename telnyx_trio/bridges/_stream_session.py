@@ -54,6 +54,9 @@ _MENDING: Final = 5.0
 """Seconds of mending after which getstream 7 means a loss when it says that the call has ended. The
 connection of a call that ends is gone as well, at times before the word of it has been heard."""
 
+_MAX_QUEUE_MS: Final = 60
+"""Milliseconds of the phone's audio that getstream 7 may hold: a few packets, if it is busy."""
+
 _LOOK_EVERY: Final = 1.0
 _MAX_DOWN: Final = 3.0
 _MAX_MENDING: Final = 60.0
@@ -292,13 +295,14 @@ async def _close_getstream_4(connection: Any, socket: Any) -> None:
 def _make_track(audio: BridgeAudio) -> Any:
     """Return the phone's audio as a track: stereo, since aiortc makes mono softer by 3 dB."""
     import av
-    from aiortc.mediastreams import MediaStreamError, MediaStreamTrack
+    from aiortc.mediastreams import MediaStreamError
+    from getstream.video.rtc.audio_track import AudioStreamTrack
 
-    class PhoneTrack(MediaStreamTrack):  # type: ignore[misc]  # aiortc is Any to mypy
-        kind = "audio"
-
+    # Of its own tracks getstream 7 takes the size for that of its queue, which else is a minute:
+    # what is said before the media connects would wait there, and all that follows would be late.
+    class PhoneTrack(AudioStreamTrack):  # type: ignore[misc]  # getstream is Any to mypy
         def __init__(self, take: Callable[[], Any]) -> None:
-            super().__init__()
+            super().__init__(sample_rate=RATE, channels=2, audio_buffer_size_ms=_MAX_QUEUE_MS)
             self._take = take
             self._begin: float | None = None
             self._n_blocks = 0

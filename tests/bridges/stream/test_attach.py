@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 import trio
+from marked_audio import delays_of, marked_tone, marks_of
 from media_phone import MediaPhone
 from stream_bridge_world import guest_in, stream_call_of, wait_until
 from stream_peer import STOP, start_text
@@ -87,3 +88,33 @@ async def test_stream_call_is_over(standin: Standin) -> None:
             assert await bridge.wait_ended() == "stream_call"
             assert stream.is_connected
             await client.send_text(STOP)
+
+
+async def test_what_is_said_before_the_media_connects(standin: Standin) -> None:
+    """It does not wait in a queue of the SDK's, by which all that follows would be late."""
+    client, server = memory_websocket_pair()
+    phone, stream = MediaPhone(client, marked_tone(8000)), MediaStream(server)
+    asked = standin.requests("IceTrickle")
+    await trio.to_thread.run_sync(standin.shut, "IceTrickle")
+    with trio.fail_after(60):
+        async with guest_in(standin, "slow", "ann") as ann, trio.open_nursery() as nursery:
+            for task in (phone.listen, phone.talk, stream.run):
+                nursery.start_soon(task)
+            nursery.start_soon(attach_phone_to_call, stream_call_of(standin, "slow"), stream)
+            await wait_until(
+                standin,
+                lambda: (
+                    standin.requests("IceTrickle") > asked
+                    or "phone-user" in standin.publishers("default:slow")
+                ),
+            )
+            said = phone.said.n_chunks
+            await wait_until(phone, lambda: phone.said.n_chunks > said + 35)
+            await trio.to_thread.run_sync(standin.open, "IceTrickle")
+            await wait_until(ann, lambda: ann.heard_for("phone-user") > 4)
+            heard_at, _ = marks_of(ann.heard["phone-user"])
+            said_at, _ = marks_of(phone.said)
+            await client.send_text(STOP)
+    # Delays are known but for whole seconds; so is the one here, of half a second and more.
+    [late] = delays_of(said_at, heard_at)[-1:]
+    assert late < 0.5
