@@ -85,16 +85,22 @@ async def test_phone_and_participant_hear_each_other(standin: Standin) -> None:
 async def test_two_participants_are_heard_together(standin: Standin) -> None:
     """The phone hears both at once; one comes before the phone and one after, and leaves first."""
     events: list[tuple[str, str]] = []
+    bob_left = trio.Event()
 
     async def agent(call: Call) -> None:
         async with open_stream_bridge(call, stream_call_of(standin, "three")) as bridge:
             async for event in bridge.events:
                 events.append((type(event).__name__, event.participant.user_id))
+                if isinstance(event, StreamParticipantLeft):
+                    bob_left.set()
 
     async def scenario(leg: Leg) -> None:
         await wait_until(standin, lambda: len(standin.publishers("default:three")) == 2)
         async with guest_in(standin, "three", "bob", says=tone(650)) as bob:
             await wait_until(bob, lambda: loud_at(leg, 1000, 650))
+        # Else the phone may be out of the call before it hears of it.
+        with trio.fail_after(20):
+            await bob_left.wait()
 
     async with guest_in(standin, "three", "ann", says=tone(1000)):
         await call_in(agent, scenario)
