@@ -20,8 +20,8 @@ participants take to hear each other without any bridge. The table has:
 
 --drift has one call whose clocks differ, by --skew millionths, from half time on the other way:
 the participant's is fast while the phone's is slow. A line a minute, with delays from mouth to ear,
-and it fails if they have grown or a tone came broken. (getstream 7 publishes by its own clock:
-there only the phone's differs.)
+and it fails if they have grown, or if a tone came broken though no audio was late.
+(getstream 7 publishes by its own clock: there only the phone's differs.)
 
 --cycles has calls come and go, ended by the phone or cancelled at random moments, and fails if
 anything is left of them.
@@ -34,6 +34,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -201,6 +202,8 @@ def main() -> None:
     parser.add_argument("--environments", type=Path, default=ENVIRONMENTS)
     parser.add_argument("--output", type=Path, default=HERE / "results")
     options = parser.parse_args()
+    # So that what was begun is ended, also by a timeout.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     if options.drift or options.cycles:
         endure(options)
     compare(options)
