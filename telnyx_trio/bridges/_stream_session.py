@@ -29,6 +29,7 @@ import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from math import inf
 from typing import Any, Final, Protocol
 
@@ -179,8 +180,6 @@ class StreamSession:
         try:
             async with asyncio.timeout(self._join_timeout):
                 await connection.connect()
-                client = getattr(connection, "ws_client", None)
-                self._socket = client.ws.sock if client is not None else None
                 self._own_session_id = getattr(connection, "session_id", None)
                 for participant in connection.participants_state.get_participants():
                     self._note(participant, is_there=True)
@@ -239,14 +238,16 @@ class StreamSession:
         connection.on("participant_joined", joined)
         connection.on("participant_left", left)
         connection.on("call_ended", ended)
-        connection.on("connection.state_changed", self._take_state)
+        connection.on("connection.state_changed", partial(self._take_state, connection))
 
-    def _take_state(self, change: Any) -> None:
+    def _take_state(self, connection: Any, change: Any) -> None:
         old, new = (str(change[name]).upper().rpartition(".")[2] for name in ("old", "new"))
         if new == "RECONNECTING":
             self._mending_since = time.monotonic()
         elif not (new == "LEFT" and old == "RECONNECTING"):
             self._mending_since = inf
+        if new == "JOINED" and hasattr(connection, "ws_client"):
+            self._socket = connection.ws_client.ws.sock  # another one after a loss that is mended
         if new == "RECONNECTING_FAILED":
             self._lost = True
             self._over.set()

@@ -35,6 +35,7 @@ class Service:
         gates: a thing that is asked for while its gate is here waits until the gate is set: "join"
             (HTTP), "enter" (the join request over WebSocket), "SetPublisher" and the like.
         refusals: a thing that is asked for is refused with this text.
+        grace: seconds for which a session whose WebSocket was lost may come back, with its media.
     """
 
     def __init__(self, on_change: Callable[[], None]) -> None:
@@ -43,6 +44,7 @@ class Service:
         self.requests: Counter[str] = Counter()
         self.gates: dict[str, asyncio.Event] = {}
         self.refusals: dict[str, str] = {}
+        self.grace = 0.0
         self.url = ""
         self._on_change = on_change
         self._tickets: dict[str, tuple[str, str]] = {}  # token of a join -> call, user
@@ -240,15 +242,22 @@ class Service:
                     await member.tell(health_check_response=events_pb2.HealthCheckResponse())
         finally:
             if member is not None:
-                call, _ = self._members.pop(member.session_id)
-                await call.leave(member)
+                await self._let_go(member, socket)
         return socket
+
+    async def _let_go(self, member: Member, socket: aiohttp.web.WebSocketResponse) -> None:
+        """Take a member out; if its WebSocket was lost, not before it had the time to be back."""
+        if self.grace and socket.close_code == aiohttp.WSCloseCode.ABNORMAL_CLOSURE:
+            await asyncio.sleep(self.grace)
+        if member.socket is socket and member.session_id in self._members:
+            call, _ = self._members.pop(member.session_id)
+            await call.leave(member)
 
     async def _enter(
         self, asked: Any, socket: aiohttp.web.WebSocketResponse, transport: Any
     ) -> Member | None:
         problem = await self._pass("enter")
-        ticket = self._tickets.pop(asked.token, None)
+        ticket = self._tickets.get(asked.token)
         if problem or ticket is None:
             code = models_pb2.ERROR_CODE_UNAUTHENTICATED
             error = events_pb2.Error(
@@ -258,6 +267,14 @@ class Service:
             await socket.close()
             return None
         cid, user_id = ticket
+        if asked.session_id in self._members:
+            _, member = self._members[asked.session_id]
+            await self.call(cid).come_back(member, socket, transport)
+            return member
+        before = asked.reconnect_details.previous_session_id
+        if before in self._members:
+            call, lost = self._members.pop(before)
+            await call.leave(lost)
         member = Member(user_id, asked.session_id, socket, transport)
         self._members[member.session_id] = (self.call(cid), member)
         await self.call(cid).enter(member)

@@ -54,7 +54,7 @@ class Member:
         self.session_id = session_id
         self.prefix = secrets.token_hex(4)
         self.socket = socket
-        self._transport = transport
+        self.transport = transport
         self.published: tuple[Any, MediaRelay] | None = None
         self.publisher = aiortc.RTCPeerConnection()
         self.subscriber: aiortc.RTCPeerConnection | None = None
@@ -83,8 +83,8 @@ class Member:
 
     def cut_off(self) -> None:
         """Lose the member's WebSocket without a word; with it the member is gone."""
-        if self._transport is not None:
-            self._transport.abort()
+        if self.transport is not None:
+            self.transport.abort()
 
     async def close(self) -> None:
         # What is negotiated in a connection that is closed stays open, so nothing is from here on.
@@ -109,6 +109,20 @@ class StreamCall:
     async def enter(self, member: Member) -> None:
         """Let a member in, and tell everybody, itself included by the join response."""
         self.members[member.session_id] = member
+        await self._greet(member)
+        joined = events_pb2.ParticipantJoined(call_cid=self.cid, participant=member.as_message())
+        await self._tell_others(member, participant_joined=joined)
+        self._on_change()
+
+    async def come_back(
+        self, member: Member, socket: aiohttp.web.WebSocketResponse, transport: Any
+    ) -> None:
+        """Let a member go on whose WebSocket was lost; its media never stopped."""
+        member.socket, member.transport = socket, transport
+        await self._greet(member)
+        self._on_change()
+
+    async def _greet(self, member: Member) -> None:
         call_state = models_pb2.CallState(
             participants=[other.as_message() for other in self.members.values()],
             participant_count=models_pb2.ParticipantCount(total=len(self.members)),
@@ -126,9 +140,6 @@ class StreamCall:
                 ],
             )
         )
-        joined = events_pb2.ParticipantJoined(call_cid=self.cid, participant=member.as_message())
-        await self._tell_others(member, participant_joined=joined)
-        self._on_change()
 
     async def leave(self, member: Member) -> None:
         """Take a member out, and its audio from those who hear it."""

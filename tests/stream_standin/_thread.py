@@ -77,13 +77,14 @@ class Standin(Watched):
         """End a call for everybody in it."""
         self.run(self.service.calls[cid].end)
 
-    def cut_off(self, cid: str) -> None:
-        """Lose the connections of all in a call: the sockets are gone without a word."""
-        self.run(self._cut_off, cid)
+    def cut_off(self, cid: str, user_id: str | None = None) -> None:
+        """Lose the WebSockets of all in a call, or of one user: they are gone without a word."""
+        self.run(self._cut_off, cid, user_id)
 
-    async def _cut_off(self, cid: str) -> None:
+    async def _cut_off(self, cid: str, user_id: str | None) -> None:
         for member in list(self.service.calls[cid].members.values()):
-            member.cut_off()
+            if user_id in (None, member.user_id):
+                member.cut_off()
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Run a coroutine function in the stand-in's thread."""

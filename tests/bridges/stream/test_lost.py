@@ -1,15 +1,17 @@
-"""The connection to Stream is lost in the middle of a call, and cannot be mended."""
+"""The connection to Stream is lost in the middle of a call, for good or for a moment."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import pytest
 import trio
 from media_phone import MediaPhone
 from scenarios import open_socket_world
-from stream_bridge_world import guest_in, stream_call_of
+from stream_bridge_world import guest_in, stream_call_of, wait_until
 from stream_endurance import settled
-from stream_standin import Standin
-from stream_world import tone
+from stream_standin import Guest, Standin
+from stream_world import RATE, loudness, tone
 
 from telnyx_trio import (
     Call,
@@ -18,7 +20,7 @@ from telnyx_trio import (
     attach_phone_to_call,
     open_stream_bridge,
 )
-from telnyx_trio.testing import Phone, memory_websocket_pair
+from telnyx_trio.testing import Leg, Phone, memory_websocket_pair
 
 KEPT_OPEN = 8
 """Sockets: getstream 7 keeps HTTP connections of lost calls for a while, counted at both ends.
@@ -93,3 +95,51 @@ async def test_it_is_told_once(standin: Standin) -> None:
         after = await settled(standin, before, kept_open=KEPT_OPEN)
         assert after.is_back_at(before, kept_open=KEPT_OPEN), (before, after)
         await world.assert_nothing_left(inbound=1)
+
+
+@pytest.fixture
+def forgiving(standin: Standin) -> Iterator[Standin]:
+    """A stand-in that lets a session come back whose WebSocket was lost."""
+    standin.service.grace = 10.0
+    yield standin
+    standin.service.grace = 0.0
+
+
+async def test_it_is_mended(forgiving: Standin) -> None:
+    """Both hear each other again, nothing is raised, and the call is left in order as ever."""
+    standin, cid = forgiving, "default:mended"
+    phone = Phone(says=(tone(440, rate=8000, seconds=60), 8000))
+    ended: list[str] = []
+
+    async def agent(call: Call) -> None:
+        async with open_stream_bridge(call, stream_call_of(standin, "mended")) as bridge:
+            ended.append(await bridge.wait_ended())
+
+    def hear_each_other(leg: Leg, ann: Guest) -> bool:
+        """Whether both have in the last half second."""
+        (_, heard), rate = leg.recording()
+        by_ann = ann.samples("phone-user")[-RATE // 2 :]
+        return (
+            loudness(by_ann, 440) > 5000 and loudness(heard[-rate // 2 :], 1000, rate=rate) > 4000
+        )
+
+    async with open_socket_world(agent) as world:
+        async with guest_in(standin, "mended-before", "ann"):
+            pass  # as above
+        before = await settled(standin, None)
+        async with guest_in(standin, "mended", "ann", says=tone(1000)) as ann:
+            with trio.fail_after(60):
+                leg = await world.carrier.call_in(to="+15550100000", phone=phone)
+                await wait_until(ann, lambda: hear_each_other(leg, ann))
+                entered = standin.requests("enter")
+                await trio.to_thread.run_sync(standin.cut_off, cid, "phone-user")
+                await wait_until(standin, lambda: standin.requests("enter") > entered)
+                since = ann.heard_for("phone-user")
+                await wait_until(ann, lambda: ann.heard_for("phone-user") > since + 2)
+                await wait_until(ann, lambda: hear_each_other(leg, ann))
+                await leg.hang_up()
+                await wait_until(standin, lambda: standin.participants(cid) == ["ann"])
+        await world.assert_nothing_left(inbound=1)
+        after = await settled(standin, before, kept_open=KEPT_OPEN)
+        assert after.is_back_at(before, kept_open=KEPT_OPEN), (before, after)
+    assert ended == ["phone"]

@@ -230,3 +230,25 @@ async def test_not_wanted_any_more_during_join(standin: Standin, what: str, how:
     await trio.to_thread.run_sync(standin.shut, what)
     await call_in(agent, scenario)
     await wait_until(standin, lambda: standin.participants(f"default:{call_id}") == [])
+
+
+async def test_cancelled_at_every_moment_of_a_join(standin: Standin) -> None:
+    """Each 25 ms from its beginning until after its end: nobody is left behind in the call."""
+    is_joined: list[bool] = []
+
+    async def agent(call: Call) -> None:
+        for moment in range(30):
+            joined = False
+            with trio.move_on_after(0.025 * moment):
+                async with open_stream_bridge(call, stream_call_of(standin, "sweep")):
+                    joined = True
+                    await trio.sleep_forever()
+            is_joined.append(joined)
+            await wait_until(standin, lambda: standin.participants("default:sweep") == [])
+        assert call.outcome is None
+        await call.hangup()
+
+    await call_in(agent, until_ended)
+    assert len(is_joined) == 30
+    assert not is_joined[0]
+    assert is_joined[-1]
