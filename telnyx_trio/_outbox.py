@@ -207,7 +207,7 @@ class Outbox:
         self._segments.clear()
         self._ahead.clear()
         self._clear_encoder()
-        self._tell_overtaken()
+        self.count_as_written()
         self._clear_at = inf
         self._playout.clear(now)
         for tap in self.taps:
@@ -308,6 +308,16 @@ class Outbox:
                 self._note_underrun(now)
         self._unwritten = None
         self._tell_sent(payload, start)
+
+    def count_as_written(self) -> None:
+        """Have a packet that is being written count as written at the time when it was handed out.
+
+        It was not held up; or it is cut, and its beginning may be written.
+        """
+        if self._unwritten is not None:
+            _, payload, start = self._unwritten
+            self._unwritten = None
+            self._tell_sent(payload, start)
 
     def fill(self, now: float) -> float:
         """Have the next packet or mark ready; return 0.0, or in how many seconds one may be.
@@ -410,14 +420,7 @@ class Outbox:
             if segment not in self._segments:
                 self._segments.appendleft(segment)
         if self._unwritten is not None and self._unwritten[0].number >= playback.number:
-            self._tell_overtaken()
-
-    def _tell_overtaken(self) -> None:
-        """Have a packet that is being written, and cut, count as written: its beginning may be."""
-        if self._unwritten is not None:
-            _, payload, start = self._unwritten
-            self._unwritten = None
-            self._tell_sent(payload, start)
+            self.count_as_written()
 
     def _tell_sent(self, payload: bytes, start: float) -> None:
         for tap in self.taps:

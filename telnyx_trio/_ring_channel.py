@@ -102,20 +102,16 @@ class RingChannel(trio.abc.ReceiveChannel[T]):
             value = self.receive_nowait()
             await trio.lowlevel.cancel_shielded_checkpoint()
             return value
-        while not self._is_settled:
-            await self._wait()
-        return self.receive_nowait()
-
-    async def _wait(self) -> None:
-        """Wait for a value, or for an end."""
         task = trio.lowlevel.current_task()
 
         def abort(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
             self._waiting.remove(task)
             return trio.lowlevel.Abort.SUCCEEDED
 
-        self._waiting.append(task)
-        await trio.lowlevel.wait_task_rescheduled(abort)
+        while not self._is_settled:
+            self._waiting.append(task)
+            await trio.lowlevel.wait_task_rescheduled(abort)
+        return self.receive_nowait()
 
     def _wake_all(self) -> None:
         while self._waiting:

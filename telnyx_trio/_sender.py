@@ -53,7 +53,8 @@ class Sender:
         self._more = trio.lowlevel.ParkingLot()
         self._mark_left = trio.lowlevel.ParkingLot()
         self._n_taken = 0
-        # The writing task's: where to, and until when it sleeps; None while it is not asleep.
+        # The writing task's: where to, and until when it sleeps; None while it is at work, or has
+        # been woken for that.
         self._wire: StreamWire | None = None
         self._choose_byteorder: Callable[[], ByteOrder] | None = None
         self._sleeps_until: float | None = None
@@ -235,55 +236,58 @@ class Sender:
 
     def _send_live(self, audio: PcmData | bytes) -> bool:
         """Write audio that need not be queued; return False, having done nothing, if it must be."""
-        wire = self._get_idle_wire()
-        if wire is None or self._turn.locked():
+        wire = self._wire
+        if wire is None or self._sleeps_until is None or self._turn.locked():
             return False
         if self._choose_byteorder is not None:
             self._outbox.byteorder = self._choose_byteorder()
         step = self._outbox.next_live(audio, trio.current_time())
         if step is None:
             return False
-        if not self._write_inline(wire, step):
-            self._more.unpark()
+        self._write_inline(wire, step)
         return True
 
     def _wake_writer(self) -> None:
         """Have what may leave now leave; the rest is the writing task's."""
-        wire = self._get_idle_wire()
-        if wire is not None:
-            step = self._send_inline(wire)
-            assert self._sleeps_until is not None
-            if trio.current_time() + step < self._sleeps_until:
-                self._more.unpark()
-
-    def _get_idle_wire(self) -> StreamWire | None:
-        """Return where to write; None if the writing task is at work, or about to be."""
         wire = self._wire
-        if wire is None or self._sleeps_until is None or self._held is not None or wire.has_unsent:
-            return None  # it will look again
-        return wire
+        if wire is None or self._sleeps_until is None:
+            return  # the writing task will look again
+        step = self._send_inline(wire)
+        if step is not None and trio.current_time() + step < self._sleeps_until:
+            self._wake()
 
-    def _send_inline(self, wire: StreamWire) -> float:
-        """Write what may leave now; return how long the writing task may sleep on."""
+    def _send_inline(self, wire: StreamWire) -> float | None:
+        """Write what may leave now; return for how long the writing task may sleep on.
+
+        None if it was woken.
+        """
         while True:
             step = self._next()
             if isinstance(step, float):
                 return step
             if not self._write_inline(wire, step):
-                return -inf
+                return None
 
     def _write_inline(self, wire: StreamWire, step: Command) -> bool:
-        """Write; return whether it has left. If not, the writing task is to see to the rest."""
+        """Write; return whether it has left. If not, the writing task is woken for the rest."""
         if not wire.send_nowait(step):
             self._held = step
-            return False
-        if wire.has_unsent:
-            self._is_leaving = isinstance(step, SendMedia)
+        else:
+            is_media = isinstance(step, SendMedia)
             if isinstance(step, SendMark):
                 self._mark_left.unpark_all()
-            return False
-        self._note_written(step)
-        return True
+            if not wire.has_unsent:
+                if is_media:
+                    self._outbox.count_as_written()
+                return True
+            self._is_leaving = is_media
+        self._wake()
+        return False
+
+    def _wake(self) -> None:
+        """Have the writing task go on; it is taken to be at work from now on."""
+        self._sleeps_until = None
+        self._more.unpark()
 
 
 def _copy(pcm: PcmData) -> PcmData:
