@@ -17,7 +17,7 @@ import numpy as np
 import trio
 
 from .._call import Call
-from .._errors import CallControlError, LocalProtocolError
+from .._errors import CallControlError, CallEnded, LocalProtocolError
 from .._lone_error import unwrap_lone_error
 from .._media_stream import MediaStream
 from .._ring_channel import RingChannel
@@ -259,7 +259,7 @@ async def open_stream_bridge(
         StreamJoinFailed: the Stream call could not be joined.
         StreamCallLost: the connection to Stream was lost for good; the body is cancelled.
         LocalProtocolError: ``max_delay`` is too small, or the call sends MP3 files.
-        trio.BrokenResourceError: the phone hung up before the Stream call was joined.
+        CallEnded: the phone hung up before the Stream call was joined.
         Exception: what the body raised.
     Blocks: at entry, until the call is joined and the phone's audio published; at exit at most
         4.5 s.  Cancelled: the same at any moment; nobody is left behind in the Stream call.
@@ -271,12 +271,20 @@ async def open_stream_bridge(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_leave_with_phone, call, bridge)
             try:
-                await bridge.join()
+                await _join(call, bridge)
                 nursery.start_soon(_carry_and_hang_up, call, bridge, hang_up)
                 yield bridge
                 nursery.cancel_scope.cancel()
             finally:
                 await bridge.leave()
+
+
+async def _join(call: Call, bridge: StreamBridge) -> None:
+    try:
+        await bridge.join()
+    except trio.BrokenResourceError:
+        cause = call.outcome.hangup_cause if call.outcome is not None else None
+        raise CallEnded(call.call_control_id, hangup_cause=cause) from None
 
 
 async def _leave_with_phone(call: Call, bridge: StreamBridge) -> None:

@@ -15,6 +15,7 @@ from stream_world import RATE, loudness, tone
 
 from telnyx_trio import (
     Call,
+    CallEnded,
     PcmData,
     StreamBridge,
     StreamJoinFailed,
@@ -215,7 +216,7 @@ async def test_not_wanted_any_more_during_join(standin: Standin, what: str, how:
                     nursery.start_soon(cancel)
                 async with open_stream_bridge(call, stream_call_of(standin, call_id)):
                     pytest.fail("it is joined")
-        except* trio.BrokenResourceError:
+        except* CallEnded:
             assert how == "hang up"
         finally:
             left.set()
