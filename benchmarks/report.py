@@ -53,7 +53,10 @@ def ratios(report: Report) -> dict[str, float]:
                 of_rounds = [
                     mine["us_per_packet"] / theirs["us_per_packet"]
                     for mine, theirs in rounds
-                    if not is_saturated(mine) and not is_saturated(theirs)
+                    if not is_saturated(mine)
+                    and not is_saturated(theirs)
+                    and mine["us_per_packet"]
+                    and theirs["us_per_packet"]
                 ]
                 if of_rounds:
                     found[f"{ours} / {other}, µs a packet, {calls} calls"] = statistics.median(

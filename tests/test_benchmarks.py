@@ -11,6 +11,7 @@ import pytest
 parts = pytest.importorskip("benchmarks.parts", reason="in a clone only")
 contestants = pytest.importorskip("benchmarks.contestants")
 runs = pytest.importorskip("benchmarks.runs")
+report = pytest.importorskip("benchmarks.report")
 
 needs_two_cores = pytest.mark.skipif(
     len(os.sched_getaffinity(0)) < 2, reason="a core for the server, one for the load"
@@ -86,3 +87,16 @@ def test_load_is_blamed_when_it_is_to_blame() -> None:
         search.take(_result(good=search.calls <= 40, load=0.95))
     assert search.found == 40
     assert search.is_limited_by_load
+
+
+def test_ratios_are_those_of_each_round() -> None:
+    """Not of the medians, as the machine changes between rounds; what is saturated is left out."""
+
+    def run(cost: float, load: float = 0.5) -> dict[str, Any]:
+        return {"us_per_packet": cost, "server_load": load, "lost": 0, "server_waited": 0.0}
+
+    ours = [run(30), run(80), run(33), run(1)]
+    plugin = [run(100), run(400), run(90), run(100, load=1.0)]
+    paced = {contestants.OURS: {"50": ours}, contestants.PLUGIN: {"50": plugin}}
+    [ratio] = report.ratios({"paced": paced}).values()
+    assert ratio == pytest.approx(0.3)

@@ -82,7 +82,7 @@ class Member:
                 logger.debug("%s is gone", self.user_id)
 
     def cut_off(self) -> None:
-        """Lose the member's WebSocket without a word; with it the member is gone."""
+        """Lose the member's WebSocket without a word."""
         if self.transport is not None:
             self.transport.abort()
 
