@@ -12,8 +12,9 @@ Runs in the bridge's own thread, see ``_asyncio_thread``. What is written for an
   When the server closes first, the socket is forgotten.
 - It does not wait for a peer connection that closes already, as one does whose peer has left; the
   sockets of such a one would stay open.
-- It may take a WebSocket that has just been lost for a sound one, and then says that it is in the
-  call, for ever. So its WebSocket is looked at each second.
+- It tells of a lost WebSocket before it has noted the loss itself, and may then take the WebSocket
+  for a sound one and say that it is in the call, for ever. So the loss is noted for it; and as it
+  may also miss one wholly, its WebSocket is looked at each second.
 - getstream 7 publishes without waiting for the connection, and left before that is there it keeps
   its sockets open. So it is not left sooner than 0.3 s after that.
 - When getstream 7 gives up a lost connection, after a minute, it says that the call has ended.
@@ -234,6 +235,12 @@ class StreamSession:
                 self._lost = True
             self._over.set()
 
+        def lost(_reason: Any) -> None:
+            if connection.ws_client is not None:
+                connection.ws_client.running = False
+
+        if hasattr(connection, "ws_client"):
+            connection.on("connection_lost", lost)  # runs before getstream 4 begins to mend
         connection.on("audio", self._hear)
         connection.on("participant_joined", joined)
         connection.on("participant_left", left)
