@@ -56,7 +56,7 @@ from ._types import (
     WireByteOrder,
 )
 from ._watchdog import SILENCE_TIMEOUT, START_TIMEOUT, watch_silence, watch_start
-from ._websocket import CLOSE_TIMEOUT, WebSocket, as_websocket
+from ._websocket import CLOSE_TIMEOUT, WebSocket, as_websocket, receive_each
 from .audio import PcmData, VoiceActivity
 from .protocol import Start, Stop
 
@@ -652,10 +652,7 @@ class MediaStream:
         self._nursery = nursery
         try:
             while True:
-                text = await self._websocket.receive_text()
-                turn = self._receiver.receive(text, trio.current_time())
-                if turn is None:
-                    continue
+                turn: Start | Stop = await receive_each(self._websocket, self._receive)
                 if isinstance(turn, Stop):
                     return StreamEnd.STOPPED
                 self._begin(turn, nursery)
@@ -663,6 +660,9 @@ class MediaStream:
             raise trio.BrokenResourceError("media socket closed without a stop") from error
         finally:
             self._nursery = None
+
+    def _receive(self, text: str) -> Start | Stop | None:
+        return self._receiver.receive(text, trio.current_time())
 
     def _start_giving_up(self) -> None:
         # A task only while something is missing: an ordinary call pays nothing.

@@ -69,6 +69,30 @@ class Outbox:
         marks_missing: playbacks the last mark of which was given up.
     """
 
+    __slots__ = (
+        "_ahead",
+        "_clear_at",
+        "_encoder",
+        "_flush_at",
+        "_heard_number",
+        "_idle",
+        "_idle_audio",
+        "_in_encoder",
+        "_n_segments",
+        "_playbacks",
+        "_playout",
+        "_segments",
+        "_unwritten",
+        "_urgent",
+        "marks_missing",
+        "marks_queued",
+        "media_format",
+        "n_taken",
+        "packets_sent",
+        "taps",
+        "underruns",
+    )
+
     def __init__(
         self,
         media_format: TelnyxMediaFormat,

@@ -70,6 +70,8 @@ class Playout:
         lateness: seconds that Telnyx was found to be behind this clock.
     """
 
+    __slots__ = ("_delays", "_lead", "_least_delay", "_marks", "ends_at", "lateness")
+
     def __init__(self, lead: float = DEFAULT_LEAD) -> None:
         if not lead >= 0:
             raise ValueError(f"lead must be 0 or more seconds, not {lead!r}")

@@ -68,6 +68,8 @@ class AudioTrack(RingChannel[PcmData]):
     loses the oldest, which ``MediaStream.statistics`` counts.
     """
 
+    __slots__ = ("_media_format",)
+
     def __init__(self, media_format: TelnyxMediaFormat) -> None:
         super().__init__(MAX_RECEIVE_BUFFER)
         self._media_format = media_format
@@ -130,6 +132,30 @@ class Receiver:
         last_media: when a media message came last, -inf before ``start``.
         byteorder_heard: set once there is some sign of the order of L16 bytes.
     """
+
+    __slots__ = (
+        "_byteorder",
+        "_decoders",
+        "_has_byteorder",
+        "_in_band_dtmf",
+        "_missing_audio",
+        "_on_wait",
+        "_packets",
+        "_primary",
+        "_take_mark",
+        "_tones",
+        "audio_track",
+        "audio_tracks",
+        "byteorder_heard",
+        "connection",
+        "events",
+        "last_media",
+        "messages",
+        "packets",
+        "speech",
+        "taps",
+        "undecodable",
+    )
 
     def __init__(
         self,

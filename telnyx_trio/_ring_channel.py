@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TypeVar, cast
 
+import outcome
 import trio
 
 T = TypeVar("T")
@@ -40,6 +41,8 @@ class RingChannel(trio.abc.ReceiveChannel[T]):
             larger is kept alone.
     """
 
+    __slots__ = ("_closed", "_dropped", "_ended", "_max_size", "_size", "_values", "_waiting")
+
     def __init__(self, max_size: float) -> None:
         self._max_size = max_size
         self._values: deque[tuple[T, float]] = deque()
@@ -59,14 +62,16 @@ class RingChannel(trio.abc.ReceiveChannel[T]):
         """Add a value, at the cost of the oldest if need be. Ignored after ``end`` or closing."""
         if self._ended or self._closed:
             return
+        if self._waiting:
+            # Nothing is buffered while somebody waits.
+            trio.lowlevel.reschedule(self._waiting.popleft(), outcome.Value((value,)))
+            return
         self._values.append((value, size))
         self._size += size
         while self._size > self._max_size and len(self._values) > 1:
             _, lost_size = self._values.popleft()
             self._size -= lost_size
             self._dropped += 1
-        if self._waiting:
-            trio.lowlevel.reschedule(self._waiting.popleft())
 
     def end(self) -> None:
         """Say that no value will follow; receivers get what is buffered, then EndOfChannel."""
@@ -97,7 +102,7 @@ class RingChannel(trio.abc.ReceiveChannel[T]):
             trio.ClosedResourceError: you closed this channel, before or during this call.
         Blocks: until a value is there.  Cancelled: no value was taken.
         """
-        if self._is_settled:
+        if self._values or self._ended or self._closed:
             await trio.lowlevel.checkpoint_if_cancelled()
             value = self.receive_nowait()
             await trio.lowlevel.cancel_shielded_checkpoint()
@@ -108,19 +113,15 @@ class RingChannel(trio.abc.ReceiveChannel[T]):
             self._waiting.remove(task)
             return trio.lowlevel.Abort.SUCCEEDED
 
-        while not self._is_settled:
-            self._waiting.append(task)
-            await trio.lowlevel.wait_task_rescheduled(abort)
-        return self.receive_nowait()
+        self._waiting.append(task)
+        given = await trio.lowlevel.wait_task_rescheduled(abort)
+        if given is None:
+            return self.receive_nowait()  # it has ended, or was closed
+        return cast("tuple[T]", given)[0]
 
     def _wake_all(self) -> None:
         while self._waiting:
             trio.lowlevel.reschedule(self._waiting.popleft())
-
-    @property
-    def _is_settled(self) -> bool:
-        """Whether ``receive_nowait`` has anything to say but to wait."""
-        return bool(self._values) or self._ended or self._closed
 
     async def aclose(self) -> None:
         """Close the receiving side: what is buffered is gone, later values are ignored."""

@@ -88,6 +88,24 @@ class Segment:
         end_due: when Telnyx has played the last of it; inf before all was sent.
     """
 
+    __slots__ = (
+        "_given",
+        "_heard",
+        "_n_audio",
+        "_n_packets",
+        "_on_over",
+        "_spans",
+        "closed",
+        "end",
+        "end_due",
+        "is_playback",
+        "number",
+        "queue",
+        "queued",
+        "ready",
+        "starts_at",
+    )
+
     def __init__(self, number: int, on_over: Callable[[SegmentEnd], None] | None = None) -> None:
         self.number: Final = number
         self.is_playback: Final = on_over is not None

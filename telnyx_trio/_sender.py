@@ -43,6 +43,22 @@ class Sender:
         check_open: raises when the stream has ended.
     """
 
+    __slots__ = (
+        "_check_open",
+        "_choose_byteorder",
+        "_held",
+        "_is_leaving",
+        "_mark_left",
+        "_more",
+        "_n_clears",
+        "_n_taken",
+        "_outbox",
+        "_room",
+        "_sleeps_until",
+        "_turn",
+        "_wire",
+    )
+
     def __init__(self, outbox: Outbox, check_open: Callable[[], None]) -> None:
         self._outbox = outbox
         self._check_open = check_open

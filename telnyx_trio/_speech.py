@@ -29,6 +29,16 @@ class SpeechWatch:
         speaking: whether the far party speaks now.
     """
 
+    __slots__ = (
+        "_can_hear",
+        "_changed",
+        "_detector",
+        "_listeners",
+        "_put_event",
+        "_voice_activity",
+        "speaking",
+    )
+
     def __init__(
         self,
         voice_activity: VoiceActivity | None,

@@ -21,6 +21,8 @@ class StreamWire:
         connection: spells the messages, and knows whether the stream is under way.
     """
 
+    __slots__ = ("_connection", "_inline", "_is_writing", "_websocket", "_written")
+
     def __init__(self, websocket: WebSocket, connection: MediaConnection) -> None:
         self._websocket = websocket
         self._inline = websocket if isinstance(websocket, InlineWebSocket) else None

@@ -38,6 +38,16 @@ class TrackDecoder:
         CodecNotInstalled: one that needs the extra [codecs].
     """
 
+    __slots__ = (
+        "_concealer",
+        "_decoder",
+        "_last",
+        "_started_at",
+        "made_up",
+        "packet_duration",
+        "received",
+    )
+
     def __init__(
         self,
         media_format: TelnyxMediaFormat,

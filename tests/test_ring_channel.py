@@ -99,8 +99,8 @@ async def test_each_value_goes_to_one_of_several_receivers() -> None:
     assert sorted(got) == list(range(11))
 
 
-async def test_values_that_were_pushed_out_leave_waiting_receivers_waiting() -> None:
-    """Two are woken for two values of which one is dropped: one receives, one waits on."""
+async def test_what_waiting_receivers_are_given_pushes_nothing_out() -> None:
+    """A value is a receiver's as soon as it is put: it takes no room, and nobody else gets it."""
     channel = RingChannel[int](1)
     got: list[int] = []
 
@@ -113,10 +113,33 @@ async def test_values_that_were_pushed_out_leave_waiting_receivers_waiting() -> 
         await trio.testing.wait_all_tasks_blocked()
         channel.put(1)
         channel.put(2)
-        await trio.testing.wait_all_tasks_blocked()
-        assert got == [2]
+        with pytest.raises(trio.WouldBlock):
+            channel.receive_nowait()
         channel.put(3)
-    assert got == [2, 3]
+        channel.put(4)
+    assert sorted(got) == [1, 2]
+    assert channel.statistics().dropped == 1
+    assert channel.receive_nowait() == 4
+
+
+async def test_value_given_before_the_closing_is_received() -> None:
+    """Whoever was given one has it, whatever comes in the same turn; the others see the closing."""
+    channel = RingChannel[int](10)
+    got: list[int | str] = []
+
+    async def receive() -> None:
+        try:
+            got.append(await channel.receive())
+        except trio.ClosedResourceError:
+            got.append("closed")
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(receive)
+        nursery.start_soon(receive)
+        await trio.testing.wait_all_tasks_blocked()
+        channel.put(1)
+        await channel.aclose()
+    assert sorted(got, key=str) == [1, "closed"]
 
 
 async def test_cancelled_receive_takes_nothing() -> None:

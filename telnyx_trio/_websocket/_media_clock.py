@@ -1,9 +1,9 @@
 """When media sockets are read: at once, or together on a clock.
 
-Most of what a packet costs is the waking up: of the process, of a task, of cold caches. With few
-calls that does not matter, and each socket is read as soon as there is something. With many, a tick
-looks at all of them with one system call and wakes the calls that have something to read, one after
-the other. It adds at most itself to the delay.
+Most of what a packet costs is the waking up: of the process, of a task, of cold caches. So one task
+reads all media sockets, and who waits for what comes sleeps on until there is something for it to
+do. With few calls that task is woken as soon as there is something to read. With many, a tick looks
+at all sockets with one system call. It adds at most itself to the delay.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from __future__ import annotations
 import select
 import socket
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final, Literal, Protocol, TypeAlias
 
 import trio
@@ -21,7 +23,7 @@ TICK: Final = 0.01
 """Seconds. Half a packet: with a whole one, a call would be read a packet late half of the time."""
 
 EAGER_READS: Final = 6
-"""Of each socket, that are not held up to a tick: ``connected``, ``start`` and the first media, at
+"""Of each reader, that are not held up to a tick: ``connected``, ``start`` and the first media, at
 which a call begins to be heard."""
 
 _LOOK_INTERVAL: Final = 0.5
@@ -33,6 +35,9 @@ class IngestPolicy:
 
     A handful of calls never ticks: their waking up is not what loads the machine.
 
+    Args:
+        mode: "immediate" never ticks.
+
     Attributes:
         is_ticking: the decision.
     """
@@ -43,8 +48,9 @@ class IngestPolicy:
     HIGH_LOAD = 0.3
     LOW_LOAD = 0.2
 
-    def __init__(self) -> None:
+    def __init__(self, mode: IngestMode = "adaptive") -> None:
         self.is_ticking = False
+        self._mode = mode
 
     def update(self, n_calls: int, load: float) -> bool:
         """Decide.
@@ -53,7 +59,7 @@ class IngestPolicy:
             n_calls: media sockets that are open.
             load: part of its time that the event loop was at work, 0.0 to 1.0.
         """
-        if n_calls < self.HANDFUL:
+        if n_calls < self.HANDFUL or self._mode == "immediate":
             self.is_ticking = False
         elif self.is_ticking:
             self.is_ticking = n_calls >= self.FEW_CALLS or load >= self.LOW_LOAD
@@ -65,39 +71,55 @@ class IngestPolicy:
 class Readiness(Protocol):
     """Tells when a socket can be read."""
 
-    def add(self, sock: socket.socket) -> None:
-        """Take note of a socket."""
+    async def read_each(self, sock: socket.socket, read: Callable[[], bool]) -> None:
+        """Call ``read`` whenever there may be something to read, until it returns True.
 
-    async def wait_readable(self, sock: socket.socket) -> None:
-        """Wait until there may be something to read.
+        It may be called from another task, in the context of this one; what it raises is raised
+        here. One task of each socket may be in here.
 
         Raises:
             trio.ClosedResourceError: ``wake`` was called meanwhile.
+        Cancelled: it is called no more.
         """
 
     def wake(self, sock: socket.socket) -> None:
-        """Have whoever waits for a socket find that it is closed."""
-
-    def forget(self, sock: socket.socket) -> None:
-        """Forget a socket, which is about to be closed."""
+        """Have whoever waits for a socket, which is about to be closed, find that."""
 
 
 class Immediate:
-    """Each socket as soon as it can be read."""
+    """Each socket as soon as it can be read, by the task that waits for it."""
 
-    def add(self, sock: socket.socket) -> None:
-        """Nothing is to be noted."""
-
-    async def wait_readable(self, sock: socket.socket) -> None:
-        """Wait as Trio does."""
-        await trio.lowlevel.wait_readable(sock)
+    async def read_each(self, sock: socket.socket, read: Callable[[], bool]) -> None:
+        """Read as Trio does; see ``Readiness``."""
+        while True:
+            await trio.lowlevel.wait_readable(sock)
+            if read():
+                return
 
     def wake(self, sock: socket.socket) -> None:
         """Wake as Trio does."""
         trio.lowlevel.notify_closing(sock)
 
-    def forget(self, sock: socket.socket) -> None:
-        """Nothing was noted."""
+
+@dataclass(slots=True, eq=False)
+class _Reader:
+    """A task that has a socket read.
+
+    Attributes:
+        read: as given to ``read_each``.
+        task: it.
+        eager_reads: how many more there are that are not held up to a tick.
+        is_ticked: whether the socket is looked at on ticks.
+        is_over: whether ``read`` has returned True.
+        error: for the task to raise.
+    """
+
+    read: Callable[[], bool]
+    task: trio.lowlevel.Task
+    eager_reads: int
+    is_ticked: bool = False
+    is_over: bool = False
+    error: Exception | None = None
 
 
 class MediaClock(Immediate):
@@ -106,18 +128,24 @@ class MediaClock(Immediate):
     Args:
         policy: decides.
         tick: seconds.
+        eager_reads: of each reader, that are not held up to a tick.
     """
 
-    def __init__(self, policy: IngestPolicy | None = None, tick: float = TICK) -> None:
+    def __init__(
+        self,
+        policy: IngestPolicy | None = None,
+        tick: float = TICK,
+        eager_reads: int = EAGER_READS,
+    ) -> None:
         self._policy = policy or IngestPolicy()
         self._tick = tick
-        # Linux has epoll. Elsewhere sockets are read at once.
-        self._epoll = select.epoll() if hasattr(select, "epoll") else None
-        # By file descriptor, how many more times it is to be read at once.
-        self._sockets: dict[int, int] = {}
-        self._watched: set[int] = set()
-        self._closing: set[int] = set()
-        self._waiting: dict[int, trio.lowlevel.Task] = {}
+        self._eager_reads = eager_reads
+        # Linux has epoll. Elsewhere each task reads for itself, at once.
+        self._is_open = hasattr(select, "epoll")
+        if self._is_open:
+            self._at_once = select.epoll()
+            self._ticked = select.epoll()
+        self._readers: dict[int, _Reader] = {}
         self._opened = trio.lowlevel.ParkingLot()
 
     @property
@@ -125,105 +153,122 @@ class MediaClock(Immediate):
         """Whether sockets are read on a tick."""
         return self._policy.is_ticking
 
-    def add(self, sock: socket.socket) -> None:
-        """Take note of a socket."""
-        self._sockets[sock.fileno()] = EAGER_READS
-        self._opened.unpark_all()
+    async def read_each(self, sock: socket.socket, read: Callable[[], bool]) -> None:
+        """Have the clock read, as long as it runs; see ``Readiness``."""
+        if self._is_open:
+            fd = sock.fileno()
+            reader = _Reader(read, trio.lowlevel.current_task(), self._eager_reads)
+            reader.is_ticked = self._policy.is_ticking and not reader.eager_reads
+            self._epoll_of(reader).register(fd, select.EPOLLIN)
+            self._readers[fd] = reader
+            self._opened.unpark_all()
 
-    async def wait_readable(self, sock: socket.socket) -> None:
-        """Wait for the tick that finds something to read, or as Trio does."""
-        if self._epoll is None or not self._policy.is_ticking:
-            await trio.lowlevel.wait_readable(sock)
-            return
-        fd = sock.fileno()
-        if fd not in self._watched:
-            if self._sockets[fd]:
-                self._sockets[fd] -= 1
-                await trio.lowlevel.wait_readable(sock)
+            def abort(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
+                self._remove(fd)
+                return trio.lowlevel.Abort.SUCCEEDED
+
+            await trio.lowlevel.wait_task_rescheduled(abort)
+            if reader.error is not None:
+                raise reader.error
+            if reader.is_over:
                 return
-            self._epoll.register(fd, select.EPOLLIN)
-            self._watched.add(fd)
-
-        def abort(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
-            del self._waiting[fd]
-            return trio.lowlevel.Abort.SUCCEEDED
-
-        self._waiting[fd] = trio.lowlevel.current_task()
-        await trio.lowlevel.wait_task_rescheduled(abort)
-        if fd in self._closing:
-            raise trio.ClosedResourceError("the socket was closed")
+        await super().read_each(sock, read)
 
     def wake(self, sock: socket.socket) -> None:
         """Have whoever waits for a socket find that it is closed."""
-        trio.lowlevel.notify_closing(sock)
-        self._closing.add(sock.fileno())
-        self._reschedule(sock.fileno())
-
-    def forget(self, sock: socket.socket) -> None:
-        """Forget a socket: its number may be another's next."""
-        fd = sock.fileno()
-        self._sockets.pop(fd, None)
-        self._closing.discard(fd)
-        if fd in self._watched and self._epoll is not None:
-            self._watched.discard(fd)
-            self._epoll.unregister(fd)
+        super().wake(sock)
+        self._release(sock.fileno(), trio.ClosedResourceError("the socket was closed"))
 
     async def run(self) -> None:
-        """Tick, or look from time to time whether to.
+        """Read, and tick or look from time to time whether to.
 
-        Cancelled: whoever waits for a tick is woken.
+        Cancelled: who waits goes on by itself, at once.
         """
-        if self._epoll is None:
+        if not self._is_open:
             await trio.sleep_forever()
         try:
-            while True:
-                while not self._sockets:
-                    await self._opened.park()
-                await self._run_busy()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._read_at_once)
+                while True:
+                    while not self._readers:
+                        await self._opened.park()
+                    await self._run_busy()
         finally:
             self._policy.is_ticking = False
-            self._wake_all()
-            self._close()
+            self._is_open = False
+            for fd in list(self._readers):
+                self._release(fd)
+            self._at_once.close()
+            self._ticked.close()
+
+    async def _read_at_once(self) -> None:
+        while True:
+            await trio.lowlevel.wait_readable(self._at_once.fileno())
+            self._read_ready(self._at_once)
 
     async def _run_busy(self) -> None:
-        """Run while there are sockets."""
+        """Run while there are readers."""
         now = trio.current_time()
         look_at, next_tick = now + _LOOK_INTERVAL, now
         looked_at, worked = time.monotonic(), time.thread_time()
-        self._policy.update(len(self._sockets), 0.0)
-        while self._sockets:
+        self._policy.update(len(self._readers), 0.0)
+        while self._readers:
             if self._policy.is_ticking:
                 # On an absolute clock; a tick that is missed is left out.
                 now = trio.current_time()
                 next_tick = max(next_tick + self._tick, now)
                 await trio.sleep_until(next_tick)
-                self._wake_readable()
+                self._read_ready(self._ticked)
             else:
                 await trio.sleep_until(look_at)
             if trio.current_time() >= look_at:
                 look_at = trio.current_time() + _LOOK_INTERVAL
                 elapsed, work = time.monotonic() - looked_at, time.thread_time() - worked
                 looked_at, worked = looked_at + elapsed, worked + work
-                if not self._policy.update(len(self._sockets), work / max(elapsed, 1e-3)):
-                    self._wake_all()
+                if not self._policy.update(len(self._readers), work / max(elapsed, 1e-3)):
+                    self._tick_no_more()
         self._policy.update(0, 0.0)
-        self._wake_all()
 
-    def _wake_readable(self) -> None:
-        assert self._epoll is not None
-        for fd, _ in self._epoll.poll(0):
-            self._reschedule(fd)
+    def _read_ready(self, ready: select.epoll) -> None:
+        is_ticking = self._policy.is_ticking
+        for fd, _ in ready.poll(0):
+            reader = self._readers.get(fd)
+            if reader is None:
+                continue  # it was released by one before it
+            try:
+                reader.is_over = reader.task.context.run(reader.read)
+            except Exception as error:
+                self._release(fd, error)
+                continue
+            if reader.is_over:
+                self._release(fd)
+            elif is_ticking and not reader.is_ticked:
+                reader.eager_reads -= 1
+                if reader.eager_reads <= 0 and fd in self._readers:
+                    self._move(fd, reader)
 
-    def _wake_all(self) -> None:
-        for fd in list(self._waiting):
-            self._reschedule(fd)
+    def _tick_no_more(self) -> None:
+        for fd, reader in self._readers.items():
+            if reader.is_ticked:
+                self._move(fd, reader)
 
-    def _reschedule(self, fd: int) -> None:
-        task = self._waiting.pop(fd, None)
-        if task is not None:
-            trio.lowlevel.reschedule(task)
+    def _move(self, fd: int, reader: _Reader) -> None:
+        """Have a socket looked at on ticks from now on, or no more."""
+        self._epoll_of(reader).unregister(fd)
+        reader.is_ticked = not reader.is_ticked
+        self._epoll_of(reader).register(fd, select.EPOLLIN)
 
-    def _close(self) -> None:
-        epoll, self._epoll = self._epoll, None
-        if epoll is not None:
-            epoll.close()
+    def _release(self, fd: int, error: Exception | None = None) -> None:
+        """Let a task go on, if it waits."""
+        if fd in self._readers:
+            reader = self._remove(fd)
+            reader.error = error
+            trio.lowlevel.reschedule(reader.task)
+
+    def _remove(self, fd: int) -> _Reader:
+        reader = self._readers.pop(fd)
+        self._epoll_of(reader).unregister(fd)
+        return reader
+
+    def _epoll_of(self, reader: _Reader) -> select.epoll:
+        return self._ticked if reader.is_ticked else self._at_once

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final, Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Final, Protocol, TypeVar, runtime_checkable
+
+T = TypeVar("T")
 
 CLOSE_TIMEOUT: Final = 1.0
 """Seconds that ``aclose`` waits for the peer's close frame. The media is over by then; one round
@@ -66,7 +69,7 @@ class WebSocket(Protocol):
 
 @runtime_checkable
 class InlineWebSocket(WebSocket, Protocol):
-    """A WebSocket that can also send at once, without waiting.
+    """A WebSocket that can also send at once, without waiting, and hand over what it reads.
 
     Attributes:
         has_unsent: whether the transport has yet to take something of what was sent.
@@ -88,3 +91,24 @@ class InlineWebSocket(WebSocket, Protocol):
 
         Raises, and cancelled: as ``send_text``.
         """
+
+    async def receive_each(self, take: Callable[[str], T | None]) -> T:
+        """Give ``take`` each message as it is read, until it returns something; return that.
+
+        It is called in whichever task reads, in the context of this one, so that this one need not
+        be woken for each message.
+
+        Raises:
+            As ``receive_text``, and what ``take`` raises.
+        Blocks: until it returns something.  Cancelled: no message was lost.
+        """
+
+
+async def receive_each(websocket: WebSocket, take: Callable[[str], T | None]) -> T:
+    """Give ``take`` each message, until it returns something; see ``InlineWebSocket``."""
+    if isinstance(websocket, InlineWebSocket):
+        return await websocket.receive_each(take)
+    while True:
+        result = take(await websocket.receive_text())
+        if result is not None:
+            return result

@@ -13,11 +13,11 @@ from __future__ import annotations
 import logging
 import socket
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from itertools import count
-from typing import Final
+from typing import Final, TypeVar
 
 import trio
 from websockets.frames import Frame, Opcode
@@ -39,6 +39,8 @@ from ._state import (
     closed_error,
     end_error,
 )
+
+T = TypeVar("T")
 
 _RECEIVE_SIZE_BYTES: Final = 16 * 1024
 """Half a second of a call's messages; there is more only after a stall."""
@@ -66,6 +68,27 @@ class SocketWebSocket:
         headers: of the request, names in lower case.
     """
 
+    __slots__ = (
+        "_cut_off",
+        "_end",
+        "_fragments",
+        "_is_reading",
+        "_is_sending",
+        "_last_pong",
+        "_ping_numbers",
+        "_protocol",
+        "_readiness",
+        "_response",
+        "_sent",
+        "_socket",
+        "_state",
+        "_texts",
+        "_unsent",
+        "_was_read",
+        "headers",
+        "path",
+    )
+
     def __init__(
         self,
         sock: socket.socket,
@@ -83,7 +106,6 @@ class SocketWebSocket:
         self._protocol = protocol
         self._response = response
         self._readiness = readiness
-        readiness.add(sock)
         self._state = State.OFFERED
         self._texts: deque[str] = deque()
         self._fragments: list[bytes] = []
@@ -144,19 +166,38 @@ class SocketWebSocket:
 
     async def receive_text(self) -> str:
         """Return the next message; see ``WebSocket.receive_text``."""
+        return await self.receive_each(_itself)
+
+    async def receive_each(self, take: Callable[[str], T | None]) -> T:
+        """Give each message to ``take``; see ``InlineWebSocket.receive_each``."""
+        result: T | None = None
+
+        def take_waiting() -> bool:
+            nonlocal result
+            while result is None and self._texts:
+                result = take(self._texts.popleft())
+            return result is not None
+
+        def read() -> bool:
+            if self._state is not _OPEN:
+                return True
+            self._read()
+            return take_waiting() or self._end is not None
+
+        await trio.lowlevel.checkpoint_if_cancelled()
         self._check_open()
-        if self._texts:
-            await trio.lowlevel.checkpoint_if_cancelled()
-            text = self._texts.popleft()
-            await trio.lowlevel.cancel_shielded_checkpoint()
-            return text
-        while self._end is None:
-            await self._read_more()
+        has_waited = False
+        while not take_waiting():
+            if self._end is not None:
+                await trio.lowlevel.checkpoint()
+                raise end_error(*self._end)
+            await self._read_more(read)
+            has_waited = True
             self._check_open()
-            if self._texts:
-                return self._texts.popleft()
-        await trio.lowlevel.checkpoint()
-        raise end_error(*self._end)
+        if not has_waited:
+            await trio.lowlevel.cancel_shielded_checkpoint()
+        assert result is not None
+        return result
 
     async def send_text(self, text: str) -> None:
         """Send one message; see ``WebSocket.send_text``."""
@@ -204,7 +245,7 @@ class SocketWebSocket:
             if self._state is State.CLOSED or self._end is not None:
                 raise self._send_error()
             # Whoever receives reads the pong too.
-            await self._read_more()
+            await self._read_more(self._read_once)
 
     async def aclose(self, code: int = 1000, reason: str = "") -> None:
         """Close and free the socket; see ``WebSocket.aclose``.
@@ -234,8 +275,8 @@ class SocketWebSocket:
 
     # Reading.
 
-    async def _read_more(self) -> None:
-        """Wait until something was read, by this task or by the one that waits already.
+    async def _read_more(self, read: Callable[[], bool]) -> None:
+        """Call ``read`` when there is something, until it returns True; or wait for who does so.
 
         Raises:
             trio.ClosedResourceError: we closed meanwhile.
@@ -245,15 +286,23 @@ class SocketWebSocket:
             return
         self._is_reading = True
         try:
-            await self._readiness.wait_readable(self._socket)
-            if self._state is _OPEN:
-                self._read()
+            await self._readiness.read_each(self._socket, read)
         except trio.ClosedResourceError:
-            raise closed_error() from None
+            self._check_open()
+            raise
         finally:
             self._is_reading = False
-            if self._was_read:
-                self._was_read.unpark_all()
+            self._tell_read()
+
+    def _tell_read(self) -> None:
+        """Wake who waits for what another task reads."""
+        if self._was_read:
+            self._was_read.unpark_all()
+
+    def _read_once(self) -> bool:
+        if self._state is _OPEN:
+            self._read()
+        return True
 
     def _read(self) -> None:
         """Take what the kernel has; nothing may be there."""
@@ -274,6 +323,7 @@ class SocketWebSocket:
             self._note_end(None, "")
         if self._protocol.writes and not self._is_sending:
             self._try_send()  # a pong, or the answer to a close frame
+        self._tell_read()
 
     def take_events(self, events: list[Frame | Request | Response]) -> None:
         """Take frames, which may have come with the handshake."""
@@ -373,7 +423,6 @@ class SocketWebSocket:
     def _free(self) -> None:
         if self._socket.fileno() >= 0:
             self._wake_all()
-            self._readiness.forget(self._socket)
             self._socket.close()
 
 
@@ -451,3 +500,7 @@ async def _receive_handshake(
         if not data:
             raise trio.BrokenResourceError("the peer went away during the WebSocket handshake")
         protocol.receive_data(data)
+
+
+def _itself(text: str) -> str:
+    return text

@@ -13,7 +13,7 @@ from .._types import ByteOrder, Encoding, ReceivedEncoding, TelnyxMediaFormat, W
 from ._av_codecs import AV_ENCODINGS, StatefulDecoder, open_stateful_decoder
 from ._g711 import pcma_decode, pcmu_decode
 from ._l16 import ByteOrderDetector, l16_decode
-from ._pcm import PcmData
+from ._pcm import PcmData, mono_pcm
 
 _Name = TypeVar("_Name", bound=str)
 
@@ -126,6 +126,8 @@ class Decoder:
         self._stateful = None
 
     def _to_pcm(self, samples: NDArray[np.int16]) -> PcmData:
+        if self._n_channels == 1:
+            return mono_pcm(samples, self._sample_rate)
         return PcmData(self._sample_rate, "s16", samples, channels=self._n_channels)
 
     def _whole_groups(self, payload: bytes) -> bytes:

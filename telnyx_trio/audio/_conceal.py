@@ -52,6 +52,8 @@ class Concealer:
     what did not.
     """
 
+    __slots__ = ("_kept", "_repetition")
+
     def __init__(self) -> None:
         self._kept: deque[PcmData] = deque(maxlen=_N_KEPT)
         self._repetition: _Repetition | None = None

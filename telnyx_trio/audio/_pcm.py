@@ -259,6 +259,16 @@ class PcmData:
         return PcmData(self._sample_rate, self._format, copies, channels=channels)
 
 
+def mono_pcm(samples: NDArray[np.int16], sample_rate: int) -> PcmData:
+    """Make a ``PcmData`` of int16 samples of shape (n,), unchecked: for what was just decoded."""
+    pcm = PcmData.__new__(PcmData)
+    pcm._sample_rate = sample_rate
+    pcm._format = "s16"
+    pcm._samples = samples
+    pcm._channels = 1
+    return pcm
+
+
 def _resample_channel(samples: Samples, from_rate: int, to_rate: int) -> Samples:
     if samples.dtype == np.int16:
         return resample_whole(cast("NDArray[np.int16]", samples), from_rate, to_rate)

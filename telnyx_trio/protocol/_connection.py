@@ -110,6 +110,19 @@ class ConnectionCounters:
 class MediaConnection:
     """Our side of one media stream, without any I/O: texts in, messages out, and the way back."""
 
+    __slots__ = (
+        "_malformed",
+        "_media",
+        "_media_prefix",
+        "_messages",
+        "_refused",
+        "_state",
+        "_stream_id",
+        "_transitions",
+        "_unknown",
+        "_windows",
+    )
+
     def __init__(self) -> None:
         self._state = StreamState.CONNECTED
         self._transitions = _TRANSITIONS[self._state]

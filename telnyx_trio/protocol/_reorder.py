@@ -57,6 +57,24 @@ class ReorderWindow(Generic[T]):
         patience: how long is waited.
     """
 
+    __slots__ = (
+        "_came_at",
+        "_first",
+        "_given_up",
+        "_held",
+        "_last_late",
+        "_late_run",
+        "_make_gap",
+        "_next",
+        "_started",
+        "due",
+        "duplicates",
+        "late",
+        "missing",
+        "patience",
+        "resyncs",
+    )
+
     def __init__(self, make_gap: Callable[[int], T]) -> None:
         self.late = 0
         self.duplicates = 0

@@ -38,7 +38,13 @@ from hypercorn.config import Config
 
 from .._errors import RemoteProtocolError
 from .._types import MAX_BODY_SIZE_BYTES, MEDIA_PATH
-from .._websocket import AsgiWebSocket, MediaClock, Readiness, open_socket_websocket
+from .._websocket import (
+    AsgiWebSocket,
+    IngestPolicy,
+    MediaClock,
+    Readiness,
+    open_socket_websocket,
+)
 from ._asgi import AsgiApplication, Receive, Scope, Send
 from ._request import BadRequest, Request, receive_request
 from ._values import MediaRequest
@@ -109,10 +115,8 @@ async def serve_listeners(
             application = _PlainApplication(server, peer_header)
             await http_nursery.start(_serve_http, application, http_path, http_shutdown)
             async with trio.open_nursery() as nursery:
-                clock = None
-                if server.config.ingest == "adaptive":
-                    clock = MediaClock()
-                    nursery.start_soon(clock.run)
+                clock = MediaClock(IngestPolicy(server.config.ingest))
+                nursery.start_soon(clock.run)
                 connections = _Connections(server, http_path, peer_header, clock)
                 await nursery.start(trio.serve_listeners, connections.serve, listeners)
                 task_status.started()
@@ -215,7 +219,7 @@ class _Connections:
         server: CallServer,
         http_path: str,
         peer_header: bytes,
-        readiness: Readiness | None,
+        readiness: Readiness,
     ) -> None:
         self._server = server
         self._http_path = http_path

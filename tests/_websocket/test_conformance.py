@@ -26,6 +26,8 @@ from _websocket.websocket_kinds import (
 )
 from _websocket.websocket_peers import MAX_SIZE_BYTES, PATH, AsgiPeer, MemoryPeer
 
+from telnyx_trio._websocket import receive_each
+
 
 @pytest.fixture(autouse=True)
 def _short_close_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,6 +52,51 @@ async def test_messages_arrive_in_order(open_ends: OpenEnds) -> None:
 
         nursery.start_soon(send)
         assert [await ends.ours.receive_text() for _ in expected] == expected
+
+
+@each(ALL)
+async def test_messages_are_handed_over_one_by_one(open_ends: OpenEnds) -> None:
+    """Until what takes them returns something, or raises; the others stay."""
+
+    def take(text: str) -> str | None:
+        taken.append(text)
+        if text == "error":
+            raise ZeroDivisionError
+        return text.upper() if text == "enough" else None
+
+    taken: list[str] = []
+    async with in_time(open_ends) as ends, trio.open_nursery() as nursery:
+        texts = ["a", "b", "enough", "c", "error", "d", "enough", "e"]
+
+        async def send() -> None:
+            for text in texts:
+                await ends.peer.send(text)
+
+        nursery.start_soon(send)
+        assert await receive_each(ends.ours, take) == "ENOUGH"
+        assert taken == texts[:3]
+        with pytest.raises(ZeroDivisionError):
+            await receive_each(ends.ours, take)
+        assert await ends.ours.receive_text() == "d"
+        assert await receive_each(ends.ours, take) == "ENOUGH"
+        assert await ends.ours.receive_text() == "e"
+        assert taken == ["a", "b", "enough", "c", "error", "enough"]
+
+
+@each(ALL)
+async def test_handing_over_is_a_checkpoint(open_ends: OpenEnds) -> None:
+    """Also if messages are there already: cancelled, none of them is lost."""
+    async with in_time(open_ends) as ends:
+        for text in ("first", "enough", "last"):
+            await ends.peer.send(text)
+        assert await ends.ours.receive_text() == "first"
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await receive_each(ends.ours, len)
+        assert scope.cancelled_caught
+        with trio.testing.assert_checkpoints():
+            assert await receive_each(ends.ours, str.upper) == "ENOUGH"
+        assert await ends.ours.receive_text() == "last"
 
 
 @each(ALL)

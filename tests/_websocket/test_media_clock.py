@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextvars
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import pytest
 import trio
 import trio.testing
+from _websocket.websocket_peers import AlwaysTicks
 
 from telnyx_trio._websocket._media_clock import EAGER_READS, IngestPolicy, MediaClock
+
+NEVER = 1000.0
+"""A tick, in seconds, that does not come."""
 
 
 def test_many_calls_tick() -> None:
@@ -27,12 +33,10 @@ def test_load_ticks() -> None:
     assert decisions == [False, True, True, True, False, False]
 
 
-class Ticking(IngestPolicy):
-    """Ticks with a single socket."""
-
-    HANDFUL = 1
-    MANY_CALLS = 1
-    FEW_CALLS = 1
+def test_immediate_never_ticks() -> None:
+    """However many calls, however much load."""
+    policy = IngestPolicy("immediate")
+    assert not policy.update(10_000, 1.0)
 
 
 @pytest.fixture
@@ -43,20 +47,42 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield ours, theirs
 
 
-async def wait_ticking(clock: MediaClock) -> None:
-    await trio.testing.wait_all_tasks_blocked()
-    assert clock.is_ticking
+class Reader:
+    """Reads a socket as the clock says, one byte at a time, and shows what."""
 
+    def __init__(self, sock: socket.socket, *, on_read: Callable[[bytes], object] = len) -> None:
+        self.sock = sock
+        self._on_read = on_read
+        self._send, self._receive = trio.open_memory_channel[bytes](100)
 
-async def read_eagerly(
-    clock: MediaClock, ours: socket.socket, theirs: socket.socket, n_reads: int = EAGER_READS
-) -> None:
-    """Read as often as a new socket is read at once."""
-    for _ in range(n_reads):
-        theirs.send(b"e")
+    async def run(self, clock: MediaClock) -> None:
+        """Read until there is "."."""
+        await clock.read_each(self.sock, self._read)
+
+    def _read(self) -> bool:
+        data = self.sock.recv(1)
+        self._on_read(data)
+        self._send.send_nowait(data)
+        return data == b"."
+
+    async def expect(self, data: bytes) -> None:
+        """Wait until this was read, not longer than a second."""
         with trio.fail_after(1):
-            await clock.wait_readable(ours)
-        assert ours.recv(10) == b"e"
+            for number in data:
+                assert await self._receive.receive() == bytes([number])
+
+    async def expect_nothing(self) -> None:
+        """See that nothing is read for some ticks."""
+        with trio.move_on_after(0.05) as scope:
+            await self._receive.receive()
+        assert scope.cancelled_caught
+
+
+async def start_reading(nursery: trio.Nursery, clock: MediaClock, reader: Reader) -> None:
+    """Have the clock run, and a reader read on it."""
+    nursery.start_soon(clock.run)
+    nursery.start_soon(reader.run, clock)
+    await trio.testing.wait_all_tasks_blocked()
 
 
 async def test_new_socket_is_read_at_once(
@@ -64,58 +90,88 @@ async def test_new_socket_is_read_at_once(
 ) -> None:
     """With a tick that never comes: a call's first words do not wait for it."""
     ours, theirs = pair
-    clock = MediaClock(Ticking(), tick=1000.0)
-    clock.add(ours)
-    nursery.start_soon(clock.run)
-    await wait_ticking(clock)
-    await read_eagerly(clock, ours, theirs)
+    reader = Reader(ours)
+    await start_reading(nursery, MediaClock(AlwaysTicks(), tick=NEVER), reader)
+    for _ in range(EAGER_READS):
+        theirs.send(b"e")
+        await reader.expect(b"e")
     theirs.send(b"x")
-    with trio.move_on_after(0.05) as scope:
-        await clock.wait_readable(ours)
-    assert scope.cancelled_caught
+    await reader.expect_nothing()
     nursery.cancel_scope.cancel()
 
 
-async def test_reader_is_woken_when_there_is_something(
+async def test_it_is_read_on_the_tick(
     pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
 ) -> None:
-    """Not before, and within a tick or two."""
+    """Not when there is nothing, and within a tick or two; ``read_each`` returns when told so."""
     ours, theirs = pair
-    clock = MediaClock(Ticking())
-    clock.add(ours)
+    clock, reader = MediaClock(AlwaysTicks(), eager_reads=0), Reader(ours)
     nursery.start_soon(clock.run)
-    await wait_ticking(clock)
-    await read_eagerly(clock, ours, theirs)
-    with trio.move_on_after(0.05) as scope:
-        await clock.wait_readable(ours)
-    assert scope.cancelled_caught
+    async with trio.open_nursery() as readers:
+        readers.start_soon(reader.run, clock)
+        await trio.testing.wait_all_tasks_blocked()
+        await reader.expect_nothing()
+        for data in (b"x", b"yz", b"."):
+            theirs.send(data)
+            await reader.expect(data)
+    nursery.cancel_scope.cancel()
+
+
+async def test_who_no_longer_ticks_reads_at_once(
+    pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
+) -> None:
+    """Sockets that were read on ticks, too, and they tick again when there is need to."""
+
+    class Told(AlwaysTicks):
+        def __init__(self) -> None:
+            super().__init__()
+            self.wanted = True
+            self.has_ticked = trio.Event()
+
+        def update(self, n_calls: int, load: float) -> bool:
+            if self.wanted and not self.is_ticking:
+                self.has_ticked.set()
+            self.is_ticking = self.wanted
+            return self.is_ticking
+
+    ours, theirs = pair
+    policy, reader = Told(), Reader(ours)
+    clock = MediaClock(policy, tick=0.6, eager_reads=1)
+    await start_reading(nursery, clock, reader)
+    theirs.send(b"ab")
+    await reader.expect(b"a")
+    await reader.expect_nothing()
+    policy.wanted = False
+    await reader.expect(b"b")
+    assert not clock.is_ticking
     for _ in range(3):
-        theirs.send(b"x")
-        with trio.fail_after(1):
-            await clock.wait_readable(ours)
-        assert ours.recv(10) == b"x"
+        theirs.send(b"c")
+        await reader.expect(b"c")
+    policy.wanted = True
+    with trio.fail_after(2):
+        await policy.has_ticked.wait()
+    theirs.send(b"d.")
+    await reader.expect(b"d")
+    await reader.expect_nothing()
+    nursery.cancel_scope.cancel()
 
 
 async def test_closing_wakes_the_reader(
     pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
 ) -> None:
     """As Trio's own waiting does; and the number of the socket can be another's then."""
-    ours, theirs = pair
-    clock = MediaClock(Ticking())
-    clock.add(ours)
+    ours, _ = pair
+    clock = MediaClock(AlwaysTicks(), eager_reads=0)
     nursery.start_soon(clock.run)
-    await wait_ticking(clock)
-    await read_eagerly(clock, ours, theirs)
     async with trio.open_nursery() as readers:
 
         async def read() -> None:
             with pytest.raises(trio.ClosedResourceError):
-                await clock.wait_readable(ours)
+                await Reader(ours).run(clock)
 
         readers.start_soon(read)
-        await trio.testing.wait_all_tasks_blocked(0.001)
+        await trio.testing.wait_all_tasks_blocked()
         clock.wake(ours)
-    clock.forget(ours)
     number = ours.fileno()
     ours.close()
     again, peer = socket.socketpair()
@@ -123,29 +179,92 @@ async def test_closing_wakes_the_reader(
         assert number in (again.fileno(), peer.fileno())
         reused, other = (again, peer) if again.fileno() == number else (peer, again)
         reused.setblocking(False)
-        clock.add(reused)
-        await wait_ticking(clock)
-        await read_eagerly(clock, reused, other)
-        other.send(b"y")
-        with trio.fail_after(1):
-            await clock.wait_readable(reused)
-        clock.forget(reused)
-
-
-async def test_end_of_the_clock_wakes_all(pair: tuple[socket.socket, socket.socket]) -> None:
-    """They look for themselves; from then on sockets are read at once."""
-    ours, theirs = pair
-    clock = MediaClock(Ticking())
-    clock.add(ours)
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(clock.run)
-        await wait_ticking(clock)
-        await read_eagerly(clock, ours, theirs)
+        reader = Reader(reused)
         async with trio.open_nursery() as readers:
-            readers.start_soon(clock.wait_readable, ours)
-            await trio.testing.wait_all_tasks_blocked(0.001)
-            nursery.cancel_scope.cancel()
-    assert not clock.is_ticking
-    theirs.send(b"z")
+            readers.start_soon(reader.run, clock)
+            other.send(b"y.")
+            await reader.expect(b"y.")
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("eager_reads", [0, 10])
+async def test_error_is_the_readers(
+    pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery, eager_reads: int
+) -> None:
+    """What ``read`` raises leaves ``read_each``; the clock and the others go on."""
+
+    def fail(data: bytes) -> None:
+        raise ZeroDivisionError(data)
+
+    ours, theirs = pair
+    other_ours, other_theirs = socket.socketpair()
+    other_ours.setblocking(False)
+    with closing(other_ours), closing(other_theirs):
+        clock, other = MediaClock(AlwaysTicks(), eager_reads=eager_reads), Reader(other_ours)
+        await start_reading(nursery, clock, other)
+        theirs.send(b"x")
+        other_theirs.send(b"x")
+        with trio.fail_after(1), pytest.raises(ZeroDivisionError):
+            await Reader(ours, on_read=fail).run(clock)
+        other_theirs.send(b".")
+        await other.expect(b"x.")
+        nursery.cancel_scope.cancel()
+
+
+async def test_it_reads_in_the_context_of_who_waits(
+    pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
+) -> None:
+    """So that logs which name the call name the right one."""
+    name = contextvars.ContextVar("name", default="nobody's")
+    names: list[str] = []
+    ours, theirs = pair
+    clock = MediaClock(AlwaysTicks(), eager_reads=0)
+    nursery.start_soon(clock.run)
+    await trio.testing.wait_all_tasks_blocked()
+    name.set("the reader's")
+    theirs.send(b".")
     with trio.fail_after(1):
-        await clock.wait_readable(ours)
+        await Reader(ours, on_read=lambda _: names.append(name.get())).run(clock)
+    assert names == ["the reader's"]
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("eager_reads", [0, 1])
+async def test_cancelled_reader_reads_no_more(
+    pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery, eager_reads: int
+) -> None:
+    """Cancelled by what it reads, in the middle of that; the next one can wait for the socket."""
+    ours, theirs = pair
+    clock = MediaClock(AlwaysTicks(), eager_reads=eager_reads)
+    nursery.start_soon(clock.run)
+    theirs.send(b"xy.")
+    with trio.CancelScope() as scope:
+        await Reader(ours, on_read=lambda _: scope.cancel()).run(clock)
+    assert scope.cancelled_caught
+    await trio.sleep(0.03)
+    reader = Reader(ours)
+    with trio.fail_after(1):
+        await reader.run(clock)
+    await reader.expect(b"y.")
+    nursery.cancel_scope.cancel()
+
+
+async def test_readers_outlive_the_clock(pair: tuple[socket.socket, socket.socket]) -> None:
+    """They go on by themselves, and so do those that come later."""
+    ours, theirs = pair
+    clock, reader = MediaClock(AlwaysTicks(), tick=NEVER, eager_reads=0), Reader(ours)
+    async with trio.open_nursery() as readers:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(clock.run)
+            readers.start_soon(reader.run, clock)
+            await trio.testing.wait_all_tasks_blocked()
+            theirs.send(b"a")
+            await reader.expect_nothing()
+            nursery.cancel_scope.cancel()
+        assert not clock.is_ticking
+        await reader.expect(b"a")
+        theirs.send(b".")
+    theirs.send(b"z.")
+    with trio.fail_after(1):
+        await reader.run(clock)
+    await reader.expect(b".z.")
