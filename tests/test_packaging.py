@@ -45,7 +45,7 @@ def _bounds_of(requirement: str) -> str:
 
 
 def test_core_dependencies() -> None:
-    """The core needs eleven libraries, and audioop-lts only where CPython has no audioop."""
+    """The core needs twelve libraries, and audioop-lts only where CPython has no audioop."""
     assert {_name_of(requirement) for requirement in PROJECT["dependencies"]} == {
         "audioop-lts",
         "cryptography",
@@ -54,6 +54,7 @@ def test_core_dependencies() -> None:
         "hypercorn",
         "msgspec",
         "numpy",
+        "outcome",
         "platformdirs",
         "trio",
         "trio-websocket",

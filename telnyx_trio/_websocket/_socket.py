@@ -331,7 +331,9 @@ class SocketWebSocket:
             if not isinstance(frame, Frame):
                 continue
             opcode = frame.opcode
-            if opcode is _TEXT or opcode is Opcode.BINARY or opcode is Opcode.CONT:
+            if opcode is _TEXT and frame.fin:
+                self._texts.append(str(frame.data, "utf-8", "replace"))
+            elif opcode is _TEXT or opcode is Opcode.BINARY or opcode is Opcode.CONT:
                 self._take_data(frame)
             elif opcode is Opcode.PONG:
                 self._take_pong(bytes(frame.data))
@@ -341,9 +343,6 @@ class SocketWebSocket:
                 self._note_end(code, "" if received is None else received.reason)
 
     def _take_data(self, frame: Frame) -> None:
-        if frame.fin and not self._fragments:
-            self._texts.append(str(frame.data, "utf-8", "replace"))
-            return
         self._fragments.append(bytes(frame.data))
         if frame.fin:
             self._texts.append(b"".join(self._fragments).decode("utf-8", "replace"))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final, Literal, NoReturn, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,13 +47,24 @@ class PcmData:
             (n * channels,). Not copied: change the array no more. None is no audio at all.
         channels: how many, >= 1.
 
+    Attributes:
+        sample_rate: in Hz.
+        format: "s16" or "f32".
+        samples: shape (n,) for one channel, (channels, n) for more; int16 or float32 by ``format``.
+        channels: how many.
+
     Raises:
         TypeError: ``samples`` is no array, or of a dtype that ``format`` does not mean.
         ValueError: unknown ``format``, a shape that does not fit ``channels``, or a rate or a
             channel count that is not positive.
     """
 
-    __slots__ = ("_channels", "_format", "_sample_rate", "_samples")
+    __slots__ = ("channels", "format", "sample_rate", "samples")
+
+    channels: int
+    format: SampleFormat
+    sample_rate: int
+    samples: Samples
 
     def __init__(
         self,
@@ -79,10 +91,19 @@ class PcmData:
             )
         if channels != 1 or samples.ndim != 1:
             samples = _arrange(samples, channels)
-        self._sample_rate = int(sample_rate)
-        self._format: SampleFormat = known
-        self._samples: Samples = samples
-        self._channels = int(channels)
+        _set_sample_rate(self, int(sample_rate))
+        _set_format(self, known)
+        _set_samples(self, samples)
+        _set_channels(self, int(channels))
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"PcmData is a value: its {name!r} cannot be assigned")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"PcmData is a value: its {name!r} cannot be deleted")
+
+    def __reduce__(self) -> tuple[Callable[..., PcmData], tuple[object, ...]]:
+        return _restore, (self.sample_rate, self.format, self.samples, self.channels)
 
     @classmethod
     def from_bytes(
@@ -98,7 +119,7 @@ class PcmData:
             ValueError: as the constructor.
         """
         empty = cls(sample_rate, format, channels=channels)
-        dtype = _DTYPES[empty._format]
+        dtype = _DTYPES[empty.format]
         n_values = len(audio_bytes) // (dtype.itemsize * channels) * channels
         samples = np.frombuffer(audio_bytes, dtype.newbyteorder("<"), n_values).astype(dtype)
         return cls(sample_rate, format, samples, channels=channels)
@@ -119,53 +140,33 @@ class PcmData:
         return cls(sample_rate, "s16", samples, channels=channels)
 
     @property
-    def sample_rate(self) -> int:
-        """In Hz."""
-        return self._sample_rate
-
-    @property
-    def format(self) -> SampleFormat:
-        """Either "s16" or "f32"."""
-        return self._format
-
-    @property
-    def samples(self) -> Samples:
-        """Shape (n,) for one channel, (channels, n) for more; int16 or float32 by ``format``."""
-        return self._samples
-
-    @property
-    def channels(self) -> int:
-        """How many channels."""
-        return self._channels
-
-    @property
     def n_samples(self) -> int:
         """Samples in each channel."""
-        n_samples: int = self._samples.shape[-1]
+        n_samples: int = self.samples.shape[-1]
         return n_samples
 
     @property
     def duration(self) -> float:
         """In seconds."""
-        return self.n_samples / self._sample_rate
+        return self.n_samples / self.sample_rate
 
     @property
     def duration_ms(self) -> float:
         """In milliseconds."""
-        return 1000 * self.n_samples / self._sample_rate
+        return 1000 * self.n_samples / self.sample_rate
 
     def __repr__(self) -> str:
-        channels = "1 channel" if self._channels == 1 else f"{self._channels} channels"
-        return f"PcmData({self.duration:.3f} s, {self._sample_rate} Hz, {channels}, {self._format})"
+        channels = "1 channel" if self.channels == 1 else f"{self.channels} channels"
+        return f"PcmData({self.duration:.3f} s, {self.sample_rate} Hz, {channels}, {self.format})"
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PcmData):
             return NotImplemented
         return (
-            self._sample_rate == other._sample_rate
-            and self._format == other._format
-            and self._channels == other._channels
-            and np.array_equal(self._samples, other._samples)
+            self.sample_rate == other.sample_rate
+            and self.format == other.format
+            and self.channels == other.channels
+            and np.array_equal(self.samples, other.samples)
         )
 
     __hash__ = None  # type: ignore[assignment]  # an array has no hash
@@ -175,27 +176,27 @@ class PcmData:
 
         1.0 becomes 32767 and -1.0 becomes -32768, as does what is beyond; NaN becomes 0.
         """
-        if self._format == "s16":
+        if self.format == "s16":
             return self
-        scaled = np.multiply(self._samples, _FULL_SCALE, dtype=np.float64)
+        scaled = np.multiply(self.samples, _FULL_SCALE, dtype=np.float64)
         return self._with(to_int16(np.nan_to_num(scaled, copy=False, nan=0.0)))
 
     def to_float32(self) -> PcmData:
         """The same in "f32": samples divided by 32768; itself if it is already."""
-        if self._format == "f32":
+        if self.format == "f32":
             return self
-        return self._with(np.divide(self._samples, _FULL_SCALE, dtype=np.float32))
+        return self._with(np.divide(self.samples, _FULL_SCALE, dtype=np.float32))
 
     def to_mono(self) -> PcmData:
         """The mean of all channels; itself if there is one."""
-        if self._channels == 1:
+        if self.channels == 1:
             return self
-        mean = self._samples.mean(axis=0, dtype=np.float64)
-        return self._with(to_int16(mean) if self._format == "s16" else mean.astype(np.float32))
+        mean = self.samples.mean(axis=0, dtype=np.float64)
+        return self._with(to_int16(mean) if self.format == "s16" else mean.astype(np.float32))
 
     def mono_int16(self) -> NDArray[np.int16]:
         """The samples of ``to_mono().to_s16()``, shape (n,)."""
-        samples = self.to_mono().to_s16()._samples
+        samples = self.to_mono().to_s16().samples
         return cast("NDArray[np.int16]", samples)
 
     def resample(self, target_sample_rate: int, target_channels: int | None = None) -> PcmData:
@@ -214,26 +215,26 @@ class PcmData:
                 one, nor copied from one.
         """
         pcm = self
-        if target_channels is not None and target_channels != self._channels:
+        if target_channels is not None and target_channels != self.channels:
             pcm = self._with_channels(target_channels)
-        if target_sample_rate == self._sample_rate:
+        if target_sample_rate == self.sample_rate:
             return pcm
         if target_sample_rate <= 0:
             raise ValueError(f"sample rate must be positive, got {target_sample_rate}")
-        rates = (self._sample_rate, target_sample_rate)
-        samples = np.stack([_resample_channel(row, *rates) for row in np.atleast_2d(pcm._samples)])
+        rates = (self.sample_rate, target_sample_rate)
+        samples = np.stack([_resample_channel(row, *rates) for row in np.atleast_2d(pcm.samples)])
         return PcmData(
-            target_sample_rate, self._format, cast("Samples", samples), channels=pcm._channels
+            target_sample_rate, self.format, cast("Samples", samples), channels=pcm.channels
         )
 
     def to_bytes(self) -> bytes:
         """Raw little-endian samples, interleaved."""
-        little = self._samples.dtype.newbyteorder("<")
-        return self._samples.T.astype(little, copy=False).tobytes()
+        little = self.samples.dtype.newbyteorder("<")
+        return self.samples.T.astype(little, copy=False).tobytes()
 
     def to_wav_bytes(self) -> bytes:
         """Content of a WAV file of 16-bit PCM."""
-        return wav_bytes(self.to_s16().to_bytes(), self._sample_rate, self._channels)
+        return wav_bytes(self.to_s16().to_bytes(), self.sample_rate, self.channels)
 
     def write_wav(self, path: str | PathLike[str]) -> None:
         """Write a WAV file of 16-bit PCM; blocks, as ``from_wav`` does.
@@ -245,28 +246,39 @@ class PcmData:
 
     def _with(self, samples: Samples) -> PcmData:
         format = "s16" if samples.dtype == np.int16 else "f32"
-        channels = self._channels if samples.ndim == 2 else 1
-        return PcmData(self._sample_rate, format, samples, channels=channels)
+        channels = self.channels if samples.ndim == 2 else 1
+        return PcmData(self.sample_rate, format, samples, channels=channels)
 
     def _with_channels(self, channels: int) -> PcmData:
         if channels == 1:
             return self.to_mono()
-        if self._channels != 1 or channels < 1:
+        if self.channels != 1 or channels < 1:
             raise ValueError(
-                f"cannot make {channels} channels of {self._channels}; mix down with to_mono()"
+                f"cannot make {channels} channels of {self.channels}; mix down with to_mono()"
             )
-        copies = cast("Samples", np.tile(self._samples, (channels, 1)))
-        return PcmData(self._sample_rate, self._format, copies, channels=channels)
+        copies = cast("Samples", np.tile(self.samples, (channels, 1)))
+        return PcmData(self.sample_rate, self.format, copies, channels=channels)
+
+
+# The slots themselves, which can be assigned.
+_set_sample_rate: Final = PcmData.__dict__["sample_rate"].__set__
+_set_format: Final = PcmData.__dict__["format"].__set__
+_set_samples: Final = PcmData.__dict__["samples"].__set__
+_set_channels: Final = PcmData.__dict__["channels"].__set__
 
 
 def mono_pcm(samples: NDArray[np.int16], sample_rate: int) -> PcmData:
     """Make a ``PcmData`` of int16 samples of shape (n,), unchecked: for what was just decoded."""
     pcm = PcmData.__new__(PcmData)
-    pcm._sample_rate = sample_rate
-    pcm._format = "s16"
-    pcm._samples = samples
-    pcm._channels = 1
+    _set_sample_rate(pcm, sample_rate)
+    _set_format(pcm, "s16")
+    _set_samples(pcm, samples)
+    _set_channels(pcm, 1)
     return pcm
+
+
+def _restore(sample_rate: int, format: str, samples: Samples, channels: int) -> PcmData:
+    return PcmData(sample_rate, format, samples, channels=channels)
 
 
 def _resample_channel(samples: Samples, from_rate: int, to_rate: int) -> Samples:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import copy
 import enum
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -135,8 +137,20 @@ def test_attributes_cannot_be_assigned() -> None:
     """A PcmData that several tasks hold does not change under them."""
     pcm: Any = PcmData(8000)
     for name in ("sample_rate", "format", "samples", "channels", "anything"):
-        with pytest.raises(AttributeError):
+        with pytest.raises(AttributeError, match=name):
             setattr(pcm, name, 1)
+        with pytest.raises(AttributeError, match=name):
+            delattr(pcm, name)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_it_can_be_copied(channels: int) -> None:
+    """By copy and pickle, as values can."""
+    samples = np.arange(4, dtype=np.float32)
+    pcm = PcmData(16000, "f32", samples, channels=channels)
+    for again in (copy.copy(pcm), copy.deepcopy(pcm), pickle.loads(pickle.dumps(pcm))):
+        assert again == pcm
+    assert copy.deepcopy(pcm).samples is not pcm.samples
 
 
 def test_repr() -> None:
