@@ -2,8 +2,8 @@
 
 How it works: three tasks share a nursery for as long as ``run`` runs.
 
-- The receive loop alone reads the WebSocket. What it reads is sorted by the receiver, which never
-  waits for who takes it.
+- The receive loop alone receives from the WebSocket, in whichever task that reads. What comes is
+  sorted by the receiver there and then, which never waits for who takes it.
 - The send loop alone writes messages, each when it is due. It is cancelled only when the stream
   ends.
 - The watchdog alone watches the deadlines, and pings a peer that has fallen silent.

@@ -1,6 +1,6 @@
 """Whether the far party speaks: a detector on the received audio, and whoever waits for it.
 
-The detector is called from the receive loop, and what is to happen when the far party begins to
+The detector is called as media are read, and what is to happen when the far party begins to
 speak happens there and then: a playback that is to give way has sent its ``clear`` before the next
 packet is read.
 """
