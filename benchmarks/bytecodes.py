@@ -1,6 +1,6 @@
 """What a packet costs, counted: bytecode instructions of telnyx_trio's echo, by part.
 
-python -m benchmarks.bytecodes [--ingest adaptive] [--calls 16] [--top 30]
+python -m benchmarks.bytecodes [--ingest adaptive] [--calls 12] [--top 30]
 
 Unlike microseconds these are the same on any machine, and nearly so from run to run. What they
 leave out is C: the kernel, numpy, msgspec, base64.
@@ -19,18 +19,23 @@ from benchmarks.runs import Bench
 
 SECONDS = 14.0
 
-RECEIVE = ("_receiver.py", "_ring_channel.py", "_track_decoder.py", "_speech.py", "_connection.py")
-RECEIVE += ("_parse.py", "_reorder.py", "_codecs.py", "_pcm.py", "_conceal.py")
-SEND = ("_sender.py", "_outbox.py", "_playout.py", "_segment.py", "_stream_wire.py", "_call.py")
-SEND += ("_packetize.py", "_serialise.py", "_media_stream.py")
-SOCKET = ("_socket.py", "_media_clock.py")
+PARTS = {
+    "receive side": (
+        "_receiver _ring_channel _track_decoder _speech _connection _parse _reorder _codecs _pcm"
+        " _conceal"
+    ),
+    "send side": (
+        "_sender _outbox _playout _segment _stream_wire _call _packetize _serialise _media_stream"
+    ),
+    "socket": "_socket _media_clock",
+}
+"""Of telnyx_trio, modules by part."""
 
 
 def part_of(path: str) -> str:
-    name = path.rpartition("/")[2]
     if "/telnyx_trio/" in path:
-        for part, names in (("receive side", RECEIVE), ("send side", SEND), ("socket", SOCKET)):
-            if name in names:
+        for part, modules in PARTS.items():
+            if Path(path).stem in modules.split():
                 return part
     if "/websockets/" in path:
         return "websockets"
@@ -45,7 +50,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--ingest", choices=("adaptive", "immediate"), default="adaptive")
-    parser.add_argument("--calls", type=int, default=16, help="more are too many to be traced")
+    parser.add_argument("--calls", type=int, default=12, help="more are too many to be traced")
     parser.add_argument("--top", type=int, default=30, help="functions to list")
     options = parser.parse_args()
     name = f"telnyx_trio {options.ingest}"

@@ -32,7 +32,7 @@ async def count(path: str) -> None:
     # The frames that run already, Trio's loop among them, are told one by one.
     frame: FrameType | None = sys._getframe()
     while frame is not None:
-        frame.f_trace = trace  # type: ignore[assignment]
+        frame.f_trace = trace
         frame.f_trace_lines, frame.f_trace_opcodes = False, True
         frame = frame.f_back
     sys.settrace(trace)  # type: ignore[arg-type]
