@@ -162,7 +162,7 @@ class ClockBuffer:
             return self._start(count, max(0, surplus))
         if len(self._kept) < count:
             return self._run_dry(count)
-        self._cut_surplus()
+        self._cut_surplus(count)
         surplus = self._surplus(count)
         size = count + surplus
         if not surplus or len(self._kept) < size + 2:
@@ -226,10 +226,11 @@ class ClockBuffer:
             self._window = [np.inf, 0.0]
             self._reserve = max(RESERVE, self._reserve - _RESERVE_STEP * _WINDOW / 30)
 
-    def _cut_surplus(self) -> None:
+    def _cut_surplus(self, count: int) -> None:
+        """Cut out what has been far too much for long; a block is left, and what fades over."""
         surplus = self._too_much()
         if len(self._windows) == _WINDOWS and surplus > _FAR_TOO_MUCH:
-            size = min(round(self._rate * surplus), len(self._kept) - 2 * self._fade)
+            size = min(round(self._rate * surplus), len(self._kept) - count - 2 * self._fade)
             if size > 0:
                 self._kept = _cut_out(self._kept, size, self._fade)
                 self._dropped += size

@@ -127,6 +127,24 @@ def test_what_proves_useless_is_gone_in_seconds() -> None:
     assert clicks(heard[BLOCK:], 440) < 12
 
 
+def test_a_speaker_may_stop_at_any_moment() -> None:
+    """Around the cutting out of what is too much, too: there is always a block to be taken."""
+    cut = 0
+    for stop in range(200, 250):
+        buffer = ClockBuffer(RATE, MAX_LEVEL)
+        buffer.push(np.ones(BLOCK * 2, np.int16), 0.0)
+        for tick in range(stop + 20):
+            now = tick * 0.02
+            if tick == 5:
+                buffer.push(np.ones(BLOCK * 5, np.int16), now)  # a stall's worth
+            if tick < stop:
+                buffer.push(np.ones(BLOCK, np.int16), now)
+            buffer.pull(BLOCK, now + 0.001)
+        assert buffer.is_empty
+        cut += buffer.statistics().dropped > 0
+    assert cut > 0
+
+
 def test_jitter_makes_the_reserve_grow_and_its_end_shrinks_it() -> None:
     """Audio that is late again and again gets more delay, and less once it is punctual."""
     buffer = ClockBuffer(RATE, MAX_LEVEL)
