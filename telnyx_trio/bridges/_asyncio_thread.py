@@ -26,16 +26,18 @@ class AsyncioThread:
     Args:
         main: gets an event that is set when it is to come to an end.
         name: of the thread.
+        on_end: called in Trio once the thread has nothing more to do, before ``ended`` is set.
 
     Attributes:
         ended: set, in Trio, once the thread has nothing more to do.
         error: what ``main`` raised.
     """
 
-    def __init__(self, main: Main, name: str) -> None:
+    def __init__(self, main: Main, name: str, on_end: Callable[[], None] = lambda: None) -> None:
         self.ended = trio.Event()
         self.error: BaseException | None = None
         self._main = main
+        self._on_end = on_end
         self._token = trio.lowlevel.current_trio_token()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._lock = threading.Lock()
@@ -53,7 +55,7 @@ class AsyncioThread:
         with self._lock:
             self._is_stopping = True
             if self._thread.ident is None:
-                self.call_in_trio(self.ended.set)
+                self.call_in_trio(self._note_end)
             if self._loop is not None and self._stop is not None:
                 with suppress(RuntimeError):  # the loop is closed
                     self._loop.call_soon_threadsafe(self._stop.set)
@@ -71,7 +73,11 @@ class AsyncioThread:
         except BaseException as error:
             self.error = error
         finally:
-            self.call_in_trio(self.ended.set)
+            self.call_in_trio(self._note_end)
+
+    def _note_end(self) -> None:
+        self._on_end()
+        self.ended.set()
 
     async def _run(self) -> None:
         stop = asyncio.Event()
@@ -86,7 +92,8 @@ class _DaemonExecutor(ThreadPoolExecutor):
     """Threads that nobody waits for.
 
     Python waits for those of its own executor when the process ends. getstream 4 has one wait, for
-    ever, for the first message of a server that has none.
+    ever, for the first message of a server that has none; such a wait for an event ends with the
+    executor.
     """
 
     def __init__(self) -> None:
@@ -95,9 +102,13 @@ class _DaemonExecutor(ThreadPoolExecutor):
         self._count_lock = threading.Lock()
         self._n_free = 0
         self._n_all = 0
+        self._awaited: list[threading.Event] = []
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         future: Future[Any] = Future()
+        event = getattr(fn, "__self__", None)
+        if isinstance(event, threading.Event):
+            self._awaited.append(event)
 
         def work() -> None:
             if future.set_running_or_notify_cancel():
@@ -105,6 +116,8 @@ class _DaemonExecutor(ThreadPoolExecutor):
                     future.set_result(fn(*args, **kwargs))
                 except BaseException as error:
                     future.set_exception(error)
+            if isinstance(event, threading.Event):
+                self._awaited.remove(event)
 
         with self._count_lock:
             if self._n_free:
@@ -123,6 +136,8 @@ class _DaemonExecutor(ThreadPoolExecutor):
                 self._n_free += 1
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """Have each thread end once it is free; waits for none."""
+        """Have each thread end once it is free, or waits for an event; waits for none."""
+        for event in list(self._awaited):
+            event.set()
         for _ in range(self._n_all):
             self._pending.put(None)

@@ -11,7 +11,9 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
+from weakref import WeakSet
 
 import numpy as np
 import trio
@@ -49,6 +51,9 @@ _BLOCK: Final = BLOCK_SIZE / RATE
 _MAX_EVENTS: Final = 256
 _GONE: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 
+_bridged: WeakSet[MediaStream] = WeakSet()
+"""Streams that are in a Stream call. Two that take of one stream's audio would each get half."""
+
 
 class StreamBridge:
     """A phone call that is in a Stream call; ``open_stream_bridge`` gives you one.
@@ -73,19 +78,24 @@ class StreamBridge:
             raise LocalProtocolError(f"max_delay is {max_delay!r}; it is {least:g} s or more")
         if stream.sends_mp3:
             raise LocalProtocolError("a call that sends whole MP3 files can't be in a Stream call")
+        if stream in _bridged:
+            raise LocalProtocolError("the phone is in a Stream call already: leave that first")
         self.user_id: Final = user_id
         self.events: Final[RingChannel[BridgeEvent]] = RingChannel(_MAX_EVENTS)
         self._stream = stream
         self._max_delay = max_delay
         self._audio = BridgeAudio()
         session = StreamSession(stream_call, user_id, self._audio, self, join_timeout)
-        self._thread = AsyncioThread(session.run, f"Stream call of {user_id}")
+        self._thread = AsyncioThread(
+            session.run, f"Stream call of {user_id}", self._note_thread_ended
+        )
         self._there: dict[str, StreamParticipant] = {}
         self._joined_or_ended = trio.Event()
         self._is_joined = False
         self._dropped = 0.0
         self._end: BridgeEnd | None = None
         self._ended = trio.Event()
+        _bridged.add(stream)
 
     def __repr__(self) -> str:
         state = "live" if self._is_joined and self._end is None else self._end or "joining"
@@ -131,19 +141,29 @@ class StreamBridge:
 
     async def leave(self) -> None:
         """Leave the Stream call, however far it has come; shielded, and bounded."""
+        self._end = self._end or "left"
         self._thread.stop()
         with trio.move_on_after(_END_TIMEOUT, shield=True) as scope:
             await self._thread.ended.wait()
         if scope.cancelled_caught:
             logger.warning("Stream call: not left within %g s", _END_TIMEOUT)
-        self._end = self._end or "left"
-        self.events.end()
-        self._ended.set()
+            self._note_ended()
 
     def note_phone_ended(self) -> None:
         """Have the Stream call left, as the phone has hung up."""
         self._end = self._end or "phone"
         self._thread.stop()
+
+    def _note_thread_ended(self) -> None:
+        if self._thread.error is None:
+            self._end = self._end or "stream_call"
+        self._note_ended()
+
+    def _note_ended(self) -> None:
+        self._end = self._end or "left"
+        self.events.end()
+        self._ended.set()
+        _bridged.discard(self._stream)
 
     def _raise_error(self) -> None:
         """Raise what the session ended with, the first time."""
@@ -153,8 +173,11 @@ class StreamBridge:
 
     # Carrying audio.
 
-    async def carry(self) -> None:
+    async def carry(self, if_cancelled: BridgeEnd = "left") -> None:
         """Carry audio both ways until either side has ended; then leave.
+
+        Args:
+            if_cancelled: whose doing it is when this is cancelled.
 
         Raises:
             StreamCallLost: the connection to Stream was lost.
@@ -166,9 +189,9 @@ class StreamBridge:
                     nursery.start_soon(self._listen_to_phone, nursery.cancel_scope)
                     await self._thread.ended.wait()
                     self._raise_error()
-                    self._end = self._end or "stream_call"
                     nursery.cancel_scope.cancel()
         finally:
+            self._end = self._end or if_cancelled
             await self.leave()
 
     async def _listen_to_phone(self, scope: trio.CancelScope) -> None:
@@ -258,7 +281,8 @@ async def open_stream_bridge(
         StreamNotInstalled: the extra [stream] is not installed.
         StreamJoinFailed: the Stream call could not be joined.
         StreamCallLost: the connection to Stream was lost for good; the body is cancelled.
-        LocalProtocolError: ``max_delay`` is too small, or the call sends MP3 files.
+        LocalProtocolError: ``max_delay`` is too small, the call sends MP3 files, or it is in a
+            Stream call already.
         CallEnded: the phone hung up before the Stream call was joined.
         Exception: what the body raised.
     Blocks: at entry, until the call is joined and the phone's audio published; at exit at most
@@ -322,17 +346,22 @@ async def attach_phone_to_call(
     Raises:
         StreamNotInstalled: the extra [stream] is not installed.
         StreamJoinFailed: the Stream call could not be joined.
-        LocalProtocolError: the stream sends MP3 files.
+        LocalProtocolError: the stream sends MP3 files, or it is in a Stream call already.
         trio.BrokenResourceError: the stream has ended, or did before the call was joined.
     A connection to Stream that is lost later leaves ``media_stream.run`` as ``StreamCallLost``.
     Blocks: until the call is joined.  Cancelled: nobody is left behind in the Stream call.
     """
+    if media_stream.has_ended:
+        raise trio.BrokenResourceError("the phone has hung up")
     bridge = StreamBridge(
         stream_call, media_stream, user_id, max_delay=MAX_DELAY, join_timeout=JOIN_TIMEOUT
     )
-    if media_stream.has_ended:
-        raise trio.BrokenResourceError("the phone has hung up")
-    media_stream.add_cleanup_callback(bridge.leave)
+
+    async def leave_with_stream() -> None:
+        bridge.note_phone_ended()
+        await bridge.leave()
+
+    media_stream.add_cleanup_callback(leave_with_stream)
     try:
         await bridge.join()
         if bridge.ended_by is not None:
@@ -340,5 +369,5 @@ async def attach_phone_to_call(
     except BaseException:
         await bridge.leave()
         raise
-    media_stream.add_start_callback(bridge.carry)
+    media_stream.add_start_callback(partial(bridge.carry, "phone"))
     return bridge

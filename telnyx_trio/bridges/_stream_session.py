@@ -15,6 +15,13 @@ Runs in the bridge's own thread, see ``_asyncio_thread``. What is written for an
 - It tells of a lost WebSocket before it has noted the loss itself, and may then take the WebSocket
   for a sound one and say that it is in the call, for ever. So the loss is noted for it; and as it
   may also miss one wholly, its WebSocket is looked at each second.
+- It does not ask who has come and gone while a connection was lost. It is told, from the list that
+  it gets when it is back, as if these were new events; and it subscribes anew.
+- It waits, blocking its loop for five seconds, for the close frame of a server that says nothing.
+  So leaving has its time to itself, once a join has ended.
+- getstream 7 has the own session among the participants, and others may share its user id. Its id
+  is known to the native call alone, under a private name; without it the user id decides.
+- getstream 7 may give audio of somebody who has left already.
 - getstream 7 publishes without waiting for the connection, and left before that is there it keeps
   its sockets open. So it is not left sooner than 0.3 s after that.
 - When getstream 7 gives up a lost connection, after a minute, it says that the call has ended.
@@ -28,7 +35,7 @@ import asyncio
 import fractions
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from math import inf
@@ -104,11 +111,13 @@ class StreamSession:
         self._listener = listener
         self._join_timeout = join_timeout
         self._there: dict[str, StreamParticipant] = {}
+        self._gone: set[str] = set()
         self._own_session_id: str | None = None
         self._published_at = -inf
         self._socket: Any = None  # of getstream 4's signalling
         self._over = asyncio.Event()
         self._mending_since = inf
+        self._catching_up: asyncio.Task[None] | None = None
         self._lost = False
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -122,6 +131,8 @@ class StreamSession:
         if stop.is_set():
             return
         connection = await self._make_connection()
+        if stop.is_set():  # as it may take seconds to import the SDK
+            return
         self._listen(connection)
         join = asyncio.create_task(self._join(connection))
         stopping = asyncio.create_task(stop.wait())
@@ -133,6 +144,8 @@ class StreamSession:
                 await asyncio.wait({join}, timeout=JOIN_GRACE)
             if not join.done() or stopping.done():
                 return
+            if join.cancelled():
+                raise self._join_failed(RuntimeError("getstream has given it up"))
             join.result()
             self._listener.take_joined()
             if hasattr(connection, "ws_client"):
@@ -141,8 +154,9 @@ class StreamSession:
             if self._lost:
                 raise StreamCallLost
         finally:
-            if watch is not None:
-                watch.cancel()
+            for task in (watch, self._catching_up):
+                if task is not None:
+                    task.cancel()
             await self._leave(connection, join)
 
     async def _watch_getstream_4(self, connection: Any) -> None:
@@ -181,9 +195,7 @@ class StreamSession:
         try:
             async with asyncio.timeout(self._join_timeout):
                 await connection.connect()
-                self._own_session_id = getattr(connection, "session_id", None)
-                for participant in connection.participants_state.get_participants():
-                    self._note(participant, is_there=True)
+                await self._learn_participants(connection)
                 if hasattr(connection, "republish_tracks"):
                     await connection.republish_tracks()
                 await connection.add_tracks(audio=_make_track(self._audio))
@@ -208,9 +220,9 @@ class StreamSession:
             join.cancel()
         elif not join.cancelled():
             join.exception()  # it is seen, whether it is raised or not
+        await asyncio.wait({join}, timeout=LEAVE_TIMEOUT)
         try:
             async with asyncio.timeout(LEAVE_TIMEOUT):
-                await asyncio.wait({join})
                 if hasattr(connection, "ws_client"):
                     await _close_getstream_4(connection, self._socket)
                 else:
@@ -222,12 +234,6 @@ class StreamSession:
     # What the SDK tells.
 
     def _listen(self, connection: Any) -> None:
-        def joined(event: Any) -> None:
-            self._note(event.participant, is_there=True)
-
-        def left(event: Any) -> None:
-            self._note(event.participant, is_there=False)
-
         def ended(_event: Any) -> None:
             if hasattr(connection, "running"):
                 connection.running = False  # or getstream 4 would take the close for a loss
@@ -242,43 +248,87 @@ class StreamSession:
         if hasattr(connection, "ws_client"):
             connection.on("connection_lost", lost)  # runs before getstream 4 begins to mend
         connection.on("audio", self._hear)
-        connection.on("participant_joined", joined)
-        connection.on("participant_left", left)
+        connection.participants_state.map(self._take_participants)
         connection.on("call_ended", ended)
         connection.on("connection.state_changed", partial(self._take_state, connection))
 
     def _take_state(self, connection: Any, change: Any) -> None:
         old, new = (str(change[name]).upper().rpartition(".")[2] for name in ("old", "new"))
+        was_mending = self._mending_since < inf
         if new == "RECONNECTING":
             self._mending_since = time.monotonic()
-        elif not (new == "LEFT" and old == "RECONNECTING"):
+        elif new != "JOINING" and not (new == "LEFT" and old == "RECONNECTING"):
             self._mending_since = inf
         if new == "JOINED" and hasattr(connection, "ws_client"):
             self._socket = connection.ws_client.ws.sock  # another one after a loss that is mended
+        if new == "JOINED" and was_mending:
+            self._catching_up = asyncio.create_task(self._catch_up(connection))
         if new == "RECONNECTING_FAILED":
             self._lost = True
             self._over.set()
 
     def _hear(self, pcm: Any) -> None:
-        heard = PcmData(pcm.sample_rate, "s16", np.asarray(pcm.samples), channels=pcm.channels)
-        self._audio.put_speaker(getattr(pcm.participant, "session_id", ""), heard)
+        session_id = getattr(pcm.participant, "session_id", "")
+        if session_id not in self._gone:
+            heard = PcmData(pcm.sample_rate, "s16", np.asarray(pcm.samples), channels=pcm.channels)
+            self._audio.put_speaker(session_id, heard)
 
-    def _note(self, participant: Any, *, is_there: bool) -> None:
-        session_id = participant.session_id
-        is_own = (
-            session_id == self._own_session_id
-            if self._own_session_id
-            else participant.user_id == self._user_id
-        )
-        if is_own or is_there == (session_id in self._there):
-            return
-        if is_there:
-            value = StreamParticipant(participant.user_id, session_id, participant.name)
-            self._there[session_id] = value
-        else:
-            value = self._there.pop(session_id)
+    # Who is there.
+
+    async def _learn_participants(self, connection: Any) -> None:
+        """Learn who is there, once the call is entered."""
+        if hasattr(connection, "session_id"):
+            self._own_session_id = connection.session_id
+        elif (native_call := getattr(connection, "_rust_call", None)) is not None:
+            self._own_session_id = await native_call.session_id()
+        self._take_participants(connection.participants_state.get_participants())
+
+    async def _catch_up(self, connection: Any) -> None:
+        """Learn who has come and gone while the connection was lost, and hear them."""
+        try:
+            if hasattr(connection, "ws_client"):
+                await _catch_up_getstream_4(connection)
+            await self._learn_participants(connection)
+        except Exception:
+            logger.warning("Stream call: who is in it now could not be learnt", exc_info=True)
+
+    def _take_participants(self, participants: Iterable[Any]) -> None:
+        """Tell of the differences between those who are there now and those who were before."""
+        if self._mending_since < inf:
+            return  # what is known is old, and our own session may be another one
+        there = {who.session_id: who for who in participants if not self._is_own(who)}
+        for session_id in [known for known in self._there if known not in there]:
+            self._gone.add(session_id)
             self._audio.remove_speaker(session_id)
-        self._listener.take_participant(value, is_there=is_there)
+            self._listener.take_participant(self._there.pop(session_id), is_there=False)
+        for session_id in [new for new in there if new not in self._there]:
+            self._gone.discard(session_id)
+            who = there[session_id]
+            self._there[session_id] = StreamParticipant(who.user_id, session_id, who.name)
+            self._listener.take_participant(self._there[session_id], is_there=True)
+
+    def _is_own(self, participant: Any) -> bool:
+        if self._own_session_id is None:
+            return bool(participant.user_id == self._user_id)
+        return bool(participant.session_id == self._own_session_id)
+
+
+async def _catch_up_getstream_4(connection: Any) -> None:
+    """Give getstream 4 the events that it has missed; see above."""
+    from getstream.video.rtc.pb.stream.video.sfu.event import events_pb2
+
+    client = connection.ws_client
+    there = {who.session_id for who in client.first_message.join_response.call_state.participants}
+    for who in connection.participants_state.get_participants():
+        for track_type in who.published_tracks:
+            event = events_pb2.TrackUnpublished(
+                user_id=who.user_id, session_id=who.session_id, type=track_type, participant=who
+            )
+            client.emit("track_unpublished", event)
+        if who.session_id not in there:
+            client.emit("participant_left", events_pb2.ParticipantLeft(participant=who))
+    await asyncio.sleep(0)  # its handlers are coroutines
+    await connection.republish_tracks()
 
 
 async def _close_getstream_4(connection: Any, socket: Any) -> None:
