@@ -110,12 +110,62 @@ async def test_stopped_before_it_began() -> None:
         await thread.ended.wait()
 
 
+async def test_a_job_that_waits_for_an_event_ends_with_the_thread() -> None:
+    """It is woken when the executor ends, as nobody else will; so its thread ends too."""
+    workers: list[threading.Thread] = []
+
+    class Noted(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            workers.append(threading.current_thread())
+            begun.set()
+            return super().wait(timeout)
+
+    begun = threading.Event()
+
+    async def main(_stop: asyncio.Event) -> None:
+        waiting = asyncio.get_running_loop().run_in_executor(None, Noted().wait)
+        await asyncio.to_thread(begun.wait)
+        waiting.cancel()
+
+    thread = AsyncioThread(main, "waits")
+    thread.start()
+    with trio.fail_after(10):
+        await thread.ended.wait()
+    [worker] = workers
+    worker.join(5)
+    assert not worker.is_alive()
+
+
+async def test_what_is_called_at_the_end() -> None:
+    """In Trio, before the end is told, with the error known; also if it never began."""
+    seen: list[tuple[str, BaseException | None, bool]] = []
+
+    async def main(_stop: asyncio.Event) -> None:
+        raise ValueError
+
+    def note(name: str, thread: AsyncioThread) -> None:
+        seen.append((name, thread.error, thread.ended.is_set()))
+
+    fails = AsyncioThread(main, "fails", lambda: note("fails", fails))
+    fails.start()
+    never = AsyncioThread(main, "never", lambda: note("never", never))
+    never.stop()
+    with trio.fail_after(10):
+        await fails.ended.wait()
+        await never.ended.wait()
+    assert sorted(name for name, _, _ in seen) == ["fails", "never"]
+    assert not any(ended for _, _, ended in seen)
+    assert isinstance({name: error for name, error, _ in seen}["fails"], ValueError)
+
+
 PROGRAM = """
 import asyncio, threading, trio
 from telnyx_trio.bridges._asyncio_thread import AsyncioThread
 
 async def main(stop):
-    asyncio.get_running_loop().run_in_executor(None, threading.Event().wait)
+    lock = threading.Lock()
+    lock.acquire()
+    asyncio.get_running_loop().run_in_executor(None, lock.acquire)
     await stop.wait()
 
 async def use():

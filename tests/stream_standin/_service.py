@@ -33,7 +33,8 @@ class Service:
         users: by id, as they were made.
         requests: how often each thing was asked for.
         gates: a thing that is asked for while its gate is here waits until the gate is set: "join"
-            (HTTP), "enter" (the join request over WebSocket), "SetPublisher" and the like.
+            (HTTP), "enter" (the join request over WebSocket), "enter as ann", "SetPublisher" and
+            the like.
         refusals: a thing that is asked for is refused with this text.
         grace: seconds for which a session whose WebSocket was lost may come back, with its media.
     """
@@ -267,6 +268,7 @@ class Service:
             await socket.close()
             return None
         cid, user_id = ticket
+        await self._pass(f"enter as {user_id}")
         if asked.session_id in self._members:
             _, member = self._members[asked.session_id]
             await self.call(cid).come_back(member, socket, transport)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import partial
 
 import pytest
@@ -13,7 +14,12 @@ from stream_peer import STOP, start_text
 from stream_standin import Standin
 from stream_world import RATE, loudness, tone
 
-from telnyx_trio import MediaStream, attach_phone_to_call
+from telnyx_trio import (
+    LocalProtocolError,
+    MediaStream,
+    StreamJoinFailed,
+    attach_phone_to_call,
+)
 from telnyx_trio.testing import memory_websocket_pair
 
 
@@ -31,9 +37,9 @@ async def test_before_and_after_start(standin: Standin, started: bool) -> None:
             if started:
                 nursery.start_soon(phone.talk)
                 await stream.wait_started()
-                await attach()
+                bridge = await attach()
             else:
-                await attach(user_id="phone-user")
+                bridge = await attach(user_id="phone-user")
                 nursery.start_soon(phone.talk)
             async with guest_in(standin, call_id, "ann", says=tone(1000)) as ann:
                 await wait_until(
@@ -44,6 +50,88 @@ async def test_before_and_after_start(standin: Standin, started: bool) -> None:
                 )
             await client.send_text(STOP)
         await wait_until(standin, lambda: standin.participants(f"default:{call_id}") == [])
+    assert bridge.ended_by == await bridge.wait_ended() == "phone"
+
+
+async def test_the_stream_call_ends_before_start(standin: Standin) -> None:
+    """It is told although nothing is carried yet."""
+    client, server = memory_websocket_pair()
+    stream = MediaStream(server)
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stream.run)
+            bridge = await attach_phone_to_call(stream_call_of(standin, "early"), stream)
+            await trio.to_thread.run_sync(standin.end_call, "default:early")
+            assert await bridge.wait_ended() == "stream_call"
+            async for _ in bridge.events:
+                pytest.fail("nobody was there")
+            await client.send_text(start_text())
+            await client.send_text(STOP)
+    assert bridge.ended_by == "stream_call"
+
+
+async def test_two_phones_of_one_user(standin: Standin) -> None:
+    """The user id is the default: each is a participant of the other's, and heard by it."""
+    phones: list[MediaPhone] = []
+    streams: list[MediaStream] = []
+    with trio.fail_after(60):
+        async with trio.open_nursery() as nursery:
+            for frequency in (440, 1000):
+                client, server = memory_websocket_pair()
+                phone, stream = MediaPhone(client, tone(frequency, rate=8000)), MediaStream(server)
+                for task in (phone.listen, phone.talk, stream.run):
+                    nursery.start_soon(task)
+                phones.append(phone)
+                streams.append(stream)
+            bridges = [
+                await attach_phone_to_call(stream_call_of(standin, "same"), stream)
+                for stream in streams
+            ]
+            for phone, frequency in zip(phones, (1000, 440), strict=True):
+
+                def is_heard(phone: MediaPhone = phone, frequency: float = frequency) -> bool:
+                    heard = phone.heard.samples()[-4000:]
+                    return loudness(heard, frequency, rate=8000) > 4000
+
+                await wait_until(phone, is_heard)
+            for bridge in bridges:
+                [other] = bridge.participants
+                assert other.user_id == "phone-user"
+            assert bridges[0].participants != bridges[1].participants
+            nursery.cancel_scope.cancel()
+
+
+async def test_a_phone_is_in_one_stream_call(standin: Standin) -> None:
+    """Two would each get half of its audio; one after the other is all right."""
+    client, server = memory_websocket_pair()
+    stream = MediaStream(server)
+    with trio.fail_after(30):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(stream.run)
+            await client.send_text(start_text())
+            bridge = await attach_phone_to_call(stream_call_of(standin, "one"), stream)
+            with pytest.raises(LocalProtocolError, match="already"):
+                await attach_phone_to_call(stream_call_of(standin, "two"), stream)
+            assert bridge.ended_by is None
+            await bridge.leave()
+            assert bridge.ended_by == "left"
+            bridge = await attach_phone_to_call(stream_call_of(standin, "two"), stream)
+            await client.send_text(STOP)
+    assert bridge.ended_by == "phone"
+
+
+async def test_the_sdk_gives_a_join_up(standin: Standin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cancellation of its own making is a failed join, not one that Trio has not asked for."""
+
+    async def connect(_connection: object) -> None:
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr("getstream.video.rtc.ConnectionManager.connect", connect)
+    _, server = memory_websocket_pair()
+    stream = MediaStream(server)
+    with trio.fail_after(20), pytest.raises(StreamJoinFailed, match="given it up"):
+        await attach_phone_to_call(stream_call_of(standin, "given-up"), stream)
+    await stream.close()
 
 
 async def test_a_stream_that_has_ended(standin: Standin) -> None:

@@ -10,6 +10,7 @@ from media_phone import MediaPhone
 from scenarios import open_socket_world
 from stream_bridge_world import guest_in, stream_call_of, wait_until
 from stream_endurance import settled
+from stream_peer import STOP
 from stream_standin import Guest, Standin
 from stream_world import RATE, loudness, tone
 
@@ -143,3 +144,47 @@ async def test_it_is_mended(forgiving: Standin) -> None:
         after = await settled(standin, before, kept_open=KEPT_OPEN)
         assert after.is_back_at(before, kept_open=KEPT_OPEN), (before, after)
     assert ended == ["phone"]
+
+
+async def test_who_came_and_went_meanwhile(forgiving: Standin) -> None:
+    """A loss of some seconds, in which others come and go: that is told and heard afterwards."""
+    standin, cid = forgiving, "default:meanwhile"
+    client, server = memory_websocket_pair()
+    phone, stream = MediaPhone(client, tone(440, rate=8000)), MediaStream(server)
+
+    def hears(*frequencies: float) -> bool:
+        heard = phone.heard.samples()[-4000:]
+        return all(loudness(heard, frequency, rate=8000) > 3000 for frequency in frequencies)
+
+    with trio.fail_after(90):
+        async with (
+            guest_in(standin, "meanwhile", "carl", says=tone(650)) as carl,
+            trio.open_nursery() as nursery,
+        ):
+            for task in (phone.listen, phone.talk, stream.run):
+                nursery.start_soon(task)
+            async with guest_in(standin, "meanwhile", "ann", says=tone(1000)):
+                bridge = await attach_phone_to_call(stream_call_of(standin, "meanwhile"), stream)
+                await wait_until(phone, lambda: hears(650, 1000))
+                await trio.to_thread.run_sync(standin.shut, "enter as phone-user")
+                entered = standin.requests("enter as phone-user")
+                await trio.to_thread.run_sync(standin.cut_off, cid, "phone-user")
+                await wait_until(standin, lambda: standin.requests("enter as phone-user") > entered)
+            async with guest_in(standin, "meanwhile", "bob", says=tone(1500)) as bob:
+                # Longer than a loss lasts that getstream 4 does not mend.
+                await wait_until(carl, lambda: carl.heard_for("bob") > 4)
+                await trio.to_thread.run_sync(standin.open, "enter as phone-user")
+                await wait_until(phone, lambda: hears(650, 1500))
+                await wait_until(
+                    bob, lambda: loudness(bob.samples("phone-user")[-RATE // 2 :], 440) > 5000
+                )
+                assert {who.user_id for who in bridge.participants} == {"carl", "bob"}
+                assert bridge.ended_by is None
+                await client.send_text(STOP)
+        await wait_until(standin, lambda: standin.participants(cid) == [])
+    told = [
+        (type(event).__name__.removeprefix("StreamParticipant"), event.participant.user_id)
+        async for event in bridge.events
+    ]
+    assert set(told[:2]) == {("Joined", "carl"), ("Joined", "ann")}
+    assert told[2:4] == [("Left", "ann"), ("Joined", "bob")]

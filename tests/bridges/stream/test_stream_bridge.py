@@ -10,6 +10,7 @@ import pytest
 import trio
 from scenarios import open_socket_world
 from stream_bridge_world import guest_in, stream_call_of, wait_until
+from stream_endurance import settled
 from stream_standin import Standin
 from stream_world import RATE, loudness, tone
 
@@ -130,6 +131,23 @@ async def test_the_stream_call_ends(standin: Standin, hang_up: bool) -> None:
     assert standin.participants(f"default:{call_id}") == []
 
 
+async def test_an_error_of_the_body(standin: Standin) -> None:
+    """It is no end of the Stream call, so that the phone is not hung up for it."""
+
+    async def agent(call: Call) -> None:
+        for _ in range(4):
+            with pytest.raises(ZeroDivisionError):
+                async with open_stream_bridge(
+                    call, stream_call_of(standin, "fails"), hang_up=True
+                ) as bridge:
+                    raise ZeroDivisionError
+            assert bridge.ended_by == "left"
+            assert call.outcome is None
+        await call.hangup()
+
+    await call_in(agent, until_ended)
+
+
 # getstream 4 leaves the socket of a refused join to the garbage collector, which tells of it.
 LEFT_TO_GC = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
@@ -178,7 +196,9 @@ async def test_no_secret_is_told(standin: Standin) -> None:
 
 @LEFT_TO_GC
 async def test_nobody_answers_in_time(standin: Standin) -> None:
-    """A service that does not answer is given up, and a thread that waits for it keeps nobody."""
+    """A service that does not answer is given up; no thread goes on waiting for it."""
+    before = await settled(standin, None)
+    asked = standin.requests("enter")
     standin.shut("enter")
     try:
 
@@ -190,10 +210,12 @@ async def test_nobody_answers_in_time(standin: Standin) -> None:
                     pytest.fail("it is joined")
 
         await call_in(agent, until_ended)
+        assert standin.requests("enter") > asked
     finally:
         standin.open("enter")
-    await wait_until(standin, lambda: standin.participants("default:silent") == [])
-    gc.collect()
+    after = await settled(standin, before)
+    assert after.threads == before.threads
+    assert after.participants == 0
 
 
 @pytest.mark.parametrize("what", ["join", "enter", "SetPublisher"])
