@@ -9,7 +9,8 @@ from typing import Literal, TypeAlias
 from ._clock_buffer import ClockBufferStatistics
 
 BridgeEnd: TypeAlias = Literal["phone", "stream_call", "left"]
-"""Who ended a bridge: the phone hung up, the Stream call ended for everybody, or you left."""
+"""Who ended a bridge: the phone hung up or its media stream ended, the Stream call ended for
+everybody, or you left, as also when the connection was lost."""
 
 
 @dataclass(frozen=True)

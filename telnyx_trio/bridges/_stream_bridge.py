@@ -275,7 +275,8 @@ async def open_stream_bridge(
         hang_up: hang up the phone when the Stream call ends for everybody.
         max_delay: seconds that audio may wait here and at Telnyx before the phone's user hears it;
             0.1 or more.
-        join_timeout: seconds to be in the Stream call.
+        join_timeout: seconds to be in the Stream call. With a service that takes the connection and
+            says nothing it may be 5 s more, as getstream 4 waits for a last word of it.
 
     Raises:
         StreamNotInstalled: the extra [stream] is not installed.
@@ -348,7 +349,8 @@ async def attach_phone_to_call(
         StreamJoinFailed: the Stream call could not be joined.
         LocalProtocolError: the stream sends MP3 files, or it is in a Stream call already.
         trio.BrokenResourceError: the stream has ended, or did before the call was joined.
-    A connection to Stream that is lost later leaves ``media_stream.run`` as ``StreamCallLost``.
+    A connection to Stream that is lost later leaves ``media_stream.run`` as ``StreamCallLost``,
+    from ``start`` on.
     Blocks: until the call is joined.  Cancelled: nobody is left behind in the Stream call.
     """
     if media_stream.has_ended:
