@@ -371,7 +371,12 @@ class MediaStream:
 
     async def _end(self) -> None:
         self._phase = _Phase.ENDED
-        self._receiver.end()
+        try:
+            self._receiver.end()
+        finally:
+            await self._end_all_else()
+
+    async def _end_all_else(self) -> None:
         for tap in self._receiver.taps:
             tap.take_end(trio.current_time())
         self._outbox.close()

@@ -274,14 +274,16 @@ class Receiver:
 
     def end(self) -> None:
         """Hand out what waits for earlier media, and let the channels run dry."""
-        self._take_all(self.connection.flush(), self.last_media)
-        for track in self.audio_tracks.values():
-            track.end()
-        self.open_packets().end()
-        self.speech.end()
-        self.events.end()
-        for decoder in self._decoders.values():
-            decoder.close()
+        try:
+            self._take_all(self.connection.flush(), self.last_media)
+        finally:  # a detector of the user's may raise
+            for track in self.audio_tracks.values():
+                track.end()
+            self.open_packets().end()
+            self.speech.end()
+            self.events.end()
+            for decoder in self._decoders.values():
+                decoder.close()
 
     def _open_decoders(self, start: Start) -> None:
         self._has_byteorder = start.media_format.encoding.upper() == "L16"

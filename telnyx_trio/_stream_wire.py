@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Final
 
 import trio
@@ -40,9 +42,12 @@ class StreamWire:
         if not self._connection.is_started:
             # `stop` came in the turn in which this task woke, and will have it cancelled.
             await trio.sleep_forever()
+        await self._write(partial(self._websocket.send_text, self._connection.send(command)))
+
+    async def _write(self, write: Callable[[], Awaitable[None]]) -> None:
         self._is_writing = True
         try:
-            await self._websocket.send_text(self._connection.send(command))
+            await write()
         except trio.BrokenResourceError:
             # What was received before may hold a `stop`, which makes this a normal end: the receive
             # loop is to tell. It finds the end by itself, unless only one direction is broken.
@@ -64,9 +69,13 @@ class StreamWire:
         return self._inline is not None and self._inline.has_unsent
 
     async def flush(self) -> None:
-        """Wait until the transport has taken all."""
+        """Wait until the transport has taken all.
+
+        Raises:
+            As ``send``.
+        """
         assert self._inline is not None
-        await self._inline.flush()
+        await self._write(self._inline.flush)
 
     async def wait_written(self) -> None:
         """Wait until no message is half written: behind one, no close frame can be sent."""

@@ -45,6 +45,9 @@ T = TypeVar("T")
 _RECEIVE_SIZE_BYTES: Final = 16 * 1024
 """Half a second of a call's messages; there is more only after a stall."""
 
+_MAX_UNSENT_BYTES: Final = 64 * 1024
+"""That may be unsent when a ping is answered."""
+
 # To ask an Enum for a member takes longer than to compare it, and these are asked for every packet.
 _OPEN: Final = State.OPEN
 _TEXT: Final = Opcode.TEXT
@@ -111,7 +114,7 @@ class SocketWebSocket:
         self._fragments: list[bytes] = []
         self._unsent = bytearray()
         self._is_sending = False
-        self._cut_off = False  # a send was cancelled, inside its message
+        self._cut_off = False  # a send was cancelled, inside its message, or has failed
         self._sent = trio.lowlevel.ParkingLot()
         # How the peer ended it: code and reason; no code if it vanished.
         self._end: tuple[int | None, str] | None = None
@@ -161,7 +164,7 @@ class SocketWebSocket:
             with trio.move_on_after(CLOSE_TIMEOUT), suppress(trio.BrokenResourceError):
                 await self._send_all()
         finally:
-            self._free()
+            self.free()
         await trio.lowlevel.checkpoint()
 
     async def receive_text(self) -> str:
@@ -230,7 +233,7 @@ class SocketWebSocket:
         except trio.BrokenResourceError:
             raise self._send_error() from None
         except BaseException:
-            self._cut_off = self.has_unsent
+            self._cut_off = self._cut_off or self.has_unsent
             raise
 
     async def ping(self) -> None:
@@ -239,10 +242,9 @@ class SocketWebSocket:
         self._check_can_send()
         number = next(self._ping_numbers)
         self._protocol.send_ping(b"%d" % number)
-        if not self._is_sending:
-            self._try_send()
+        self._try_send()
         while self._last_pong < number:
-            if self._state is State.CLOSED or self._end is not None:
+            if self._state is State.CLOSED or self._end is not None or self._cut_off:
                 raise self._send_error()
             # Whoever receives reads the pong too.
             await self._read_more(self._read_once)
@@ -260,11 +262,19 @@ class SocketWebSocket:
             self._wake_all()
             try:
                 if not self._cut_off and self._protocol.state is ProtocolState.OPEN:
-                    with trio.move_on_after(CLOSE_TIMEOUT), suppress(trio.BrokenResourceError):
+                    # It may be freed meanwhile, by who owns it.
+                    gone = (trio.BrokenResourceError, trio.ClosedResourceError)
+                    with trio.move_on_after(CLOSE_TIMEOUT), suppress(*gone):
                         await self._close_politely(code, reason)
             finally:
-                self._free()
+                self.free()
         await trio.lowlevel.checkpoint()
+
+    def free(self) -> None:
+        """Close the socket at once, under whoever waits for it."""
+        if self._socket.fileno() >= 0:
+            self._wake_all()
+            self._socket.close()
 
     async def _close_politely(self, code: int, reason: str) -> None:
         self._protocol.send_close(code, reason)
@@ -321,9 +331,20 @@ class SocketWebSocket:
         else:
             self._protocol.receive_eof()
             self._note_end(None, "")
-        if self._protocol.writes and not self._is_sending:
-            self._try_send()  # a pong, or the answer to a close frame
+        if self._protocol.writes:
+            self._answer()
         self._tell_read()
+
+    def _answer(self) -> None:
+        """Send a pong, or the answer to a close frame.
+
+        While much is unsent no ping is answered: a peer that pings and does not read would have us
+        keep all pongs.
+        """
+        if len(self._unsent) > _MAX_UNSENT_BYTES and self._protocol.state is ProtocolState.OPEN:
+            self._protocol.data_to_send()
+        else:
+            self._try_send()
 
     def take_events(self, events: list[Frame | Request | Response]) -> None:
         """Take frames, which may have come with the handshake."""
@@ -368,8 +389,9 @@ class SocketWebSocket:
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
+            # What was received before is still to be read: it may hold the end in order.
             self._unsent.clear()
-            self._note_end(None, "")
+            self._cut_off = True
             return
         del self._unsent[:n_sent]
 
@@ -397,7 +419,7 @@ class SocketWebSocket:
         finally:
             self._is_sending = False
             self._sent.unpark_all()
-        if self._end is not None and self._end[0] is None:
+        if self._cut_off or (self._end is not None and self._end[0] is None):
             raise cannot_send_error()
 
     def _check_open(self) -> None:
@@ -418,11 +440,6 @@ class SocketWebSocket:
     def _wake_all(self) -> None:
         """Have all who wait for this socket find that it is closed."""
         self._readiness.wake(self._socket)
-
-    def _free(self) -> None:
-        if self._socket.fileno() >= 0:
-            self._wake_all()
-            self._socket.close()
 
 
 @asynccontextmanager
@@ -471,7 +488,10 @@ async def open_socket_websocket(
             yield websocket
             code = NORMAL_CLOSURE
         finally:
-            await websocket.aclose(code)
+            try:
+                await websocket.aclose(code)
+            finally:
+                websocket.free()  # if another task is closing it politely
     finally:
         sock.close()
 
