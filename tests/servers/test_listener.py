@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -407,3 +408,19 @@ async def test_opening_can_be_cancelled_at_any_step() -> None:
                 finally:
                     trio.lowlevel.remove_instrument(instrument)
         assert 0 < opened < 79
+
+
+async def test_cancelled_before_a_handshake_has_its_turn() -> None:
+    """A media connection that waits for one is closed, and the peer sees that."""
+    connections = _listener._Connections(None, "", b"", None)  # type: ignore[arg-type]
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    theirs.settimeout(5)
+    stream = trio.SocketStream(trio.socket.from_stdlib_socket(ours))
+    request: Any = SimpleNamespace(received=b"", path="/")
+    with theirs:
+        async with connections._handshakes, trio.open_nursery() as nursery:
+            nursery.start_soon(connections._serve_media, stream, request, "peer")
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        assert theirs.recv(1) == b""
