@@ -114,7 +114,8 @@ class StreamSession:
         self._gone: set[str] = set()
         self._own_session_id: str | None = None
         self._published_at = -inf
-        self._socket: Any = None  # of getstream 4's signalling
+        self._client: Any = None  # of getstream 4's signalling, and its socket
+        self._socket: Any = None
         self._over = asyncio.Event()
         self._mending_since = inf
         self._catching_up: asyncio.Task[None] | None = None
@@ -259,10 +260,14 @@ class StreamSession:
             self._mending_since = time.monotonic()
         elif new != "JOINING" and not (new == "LEFT" and old == "RECONNECTING"):
             self._mending_since = inf
-        if new == "JOINED" and hasattr(connection, "ws_client"):
-            self._socket = connection.ws_client.ws.sock  # another one after a loss that is mended
-        if new == "JOINED" and was_mending:
-            self._catching_up = asyncio.create_task(self._catch_up(connection))
+        if new == "JOINED":
+            client = getattr(connection, "ws_client", None)
+            if client is not None:
+                self._socket = client.ws.sock
+            if was_mending:
+                entered_anew = client is not self._client
+                self._catching_up = asyncio.create_task(self._catch_up(connection, entered_anew))
+            self._client = client
         if new == "RECONNECTING_FAILED":
             self._lost = True
             self._over.set()
@@ -283,10 +288,10 @@ class StreamSession:
             self._own_session_id = await native_call.session_id()
         self._take_participants(connection.participants_state.get_participants())
 
-    async def _catch_up(self, connection: Any) -> None:
+    async def _catch_up(self, connection: Any, entered_anew: bool) -> None:
         """Learn who has come and gone while the connection was lost, and hear them."""
         try:
-            if hasattr(connection, "ws_client"):
+            if entered_anew:  # or the WebSocket was sound, and events came
                 await _catch_up_getstream_4(connection)
             await self._learn_participants(connection)
         except Exception:

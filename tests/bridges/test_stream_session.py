@@ -105,6 +105,33 @@ def test_audio_of_who_has_left() -> None:
     assert list(audio.statistics()[1]) == ["ann1"]
 
 
+def test_media_alone_are_mended() -> None:
+    """getstream 4 keeps its WebSocket then, and what it got at its beginning is old."""
+    session, _, told = open_session()
+    present = participants("ann1", "bob1")
+    at_first = SimpleNamespace(call_state=SimpleNamespace(participants=participants("ann1")))
+    client = SimpleNamespace(
+        ws=SimpleNamespace(sock=None), first_message=SimpleNamespace(join_response=at_first)
+    )
+    connection_4 = SimpleNamespace(
+        ws_client=client,
+        session_id="phone1",
+        participants_state=SimpleNamespace(get_participants=lambda: present),
+    )
+
+    async def be_mended() -> None:
+        session._take_state(connection_4, {"old": "JOINING", "new": "JOINED"})
+        await session._learn_participants(connection_4)
+        assert told.take() == ["+ann1", "+bob1"]
+        session._take_state(connection_4, {"old": "JOINED", "new": "RECONNECTING"})
+        session._take_state(connection_4, {"old": "RECONNECTING", "new": "JOINED"})
+        assert session._catching_up is not None
+        await session._catching_up
+
+    run(be_mended())
+    assert told.take() == []
+
+
 def test_while_a_connection_is_mended() -> None:
     """What is known meanwhile is old; afterwards it is learnt anew, with a new own session."""
     session, _, told = open_session()
