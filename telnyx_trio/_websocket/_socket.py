@@ -75,6 +75,7 @@ class SocketWebSocket:
         "_cut_off",
         "_end",
         "_fragments",
+        "_has_failed",
         "_is_reading",
         "_is_sending",
         "_last_pong",
@@ -115,6 +116,7 @@ class SocketWebSocket:
         self._unsent = bytearray()
         self._is_sending = False
         self._cut_off = False  # a send was cancelled, inside its message, or has failed
+        self._has_failed = False
         self._sent = trio.lowlevel.ParkingLot()
         # How the peer ended it: code and reason; no code if it vanished.
         self._end: tuple[int | None, str] | None = None
@@ -391,7 +393,7 @@ class SocketWebSocket:
         except OSError:
             # What was received before is still to be read: it may hold the end in order.
             self._unsent.clear()
-            self._cut_off = True
+            self._cut_off = self._has_failed = True
             return
         del self._unsent[:n_sent]
 
@@ -419,7 +421,7 @@ class SocketWebSocket:
         finally:
             self._is_sending = False
             self._sent.unpark_all()
-        if self._cut_off or (self._end is not None and self._end[0] is None):
+        if self._has_failed or (self._end is not None and self._end[0] is None):
             raise cannot_send_error()
 
     def _check_open(self) -> None:
