@@ -9,7 +9,7 @@ import trio
 from ._errors import MediaTimeout
 from ._lone_error import unwrap_lone_error
 from ._receiver import Receiver
-from ._websocket import WebSocket
+from ._websocket import CLOSE_TIMEOUT, WebSocket
 
 START_TIMEOUT: Final = 10.0
 """Seconds. Telnyx sends ``start`` right after ``connected`` on a call that is answered."""
@@ -64,5 +64,10 @@ async def watch_silence(receiver: Receiver, websocket: WebSocket, timeout: float
 
 
 async def _ping(websocket: WebSocket, answered: trio.Event) -> None:
-    await websocket.ping()
+    try:
+        await websocket.ping()
+    except trio.BrokenResourceError:
+        # What was received may hold a `stop`: the receive loop is to tell how it ended.
+        await trio.sleep(CLOSE_TIMEOUT)
+        raise
     answered.set()
