@@ -701,7 +701,7 @@ class MediaStream:
             await self._answered.wait()
             waited = 0.0
         await watch_start(self._started, self._start_timeout, waited)
-        await watch_silence(self._receiver, self._websocket, self._silence_timeout)
+        await watch_silence(self._receiver, self._wire, self._silence_timeout)
 
 
 TelnyxMediaStream = MediaStream

@@ -211,7 +211,7 @@ class Sender:
             if self._held is not None:
                 step: Command | float = self._held
                 self._held = None
-            elif wire.has_unsent:
+            elif wire.has_unsent or self._is_leaving:
                 await wire.flush()
                 self._note_left()
                 continue

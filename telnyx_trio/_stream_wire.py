@@ -47,12 +47,7 @@ class StreamWire:
     async def _write(self, write: Callable[[], Awaitable[None]]) -> None:
         self._is_writing = True
         try:
-            await write()
-        except trio.BrokenResourceError:
-            # What was received before may hold a `stop`, which makes this a normal end: the receive
-            # loop is to tell. It finds the end by itself, unless only one direction is broken.
-            await trio.sleep(CLOSE_TIMEOUT)
-            raise
+            await _let_receiver_tell(write)
         finally:
             self._is_writing = False
             self._written.unpark_all()
@@ -77,8 +72,29 @@ class StreamWire:
         assert self._inline is not None
         await self._write(self._inline.flush)
 
+    async def ping(self) -> None:
+        """Wait for a pong. May be called beside ``send``.
+
+        Raises:
+            trio.BrokenResourceError: as ``send``.
+        """
+        await _let_receiver_tell(self._websocket.ping)
+
     async def wait_written(self) -> None:
         """Wait until no message is half written: behind one, no close frame can be sent."""
         with trio.move_on_after(_LAST_MESSAGE_TIMEOUT):
             while self._is_writing:
                 await self._written.park()
+
+
+async def _let_receiver_tell(write: Callable[[], Awaitable[None]]) -> None:
+    """Call ``write``; what breaks it is raised late, as it is the receive loop that is to tell.
+
+    What was received before may hold a `stop`, which makes this a normal end. That loop finds the
+    end by itself, unless only one direction is broken.
+    """
+    try:
+        await write()
+    except trio.BrokenResourceError:
+        await trio.sleep(CLOSE_TIMEOUT)
+        raise

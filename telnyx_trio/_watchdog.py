@@ -9,7 +9,7 @@ import trio
 from ._errors import MediaTimeout
 from ._lone_error import unwrap_lone_error
 from ._receiver import Receiver
-from ._websocket import CLOSE_TIMEOUT, WebSocket
+from ._stream_wire import StreamWire
 
 START_TIMEOUT: Final = 10.0
 """Seconds. Telnyx sends ``start`` right after ``connected`` on a call that is answered."""
@@ -38,7 +38,7 @@ async def watch_start(started: trio.Event, timeout: float, waited: float) -> Non
         raise MediaTimeout("start", timeout)
 
 
-async def watch_silence(receiver: Receiver, websocket: WebSocket, timeout: float) -> Never:
+async def watch_silence(receiver: Receiver, wire: StreamWire, timeout: float) -> Never:
     """Watch that media go on coming; ping a peer that has fallen silent.
 
     Raises:
@@ -57,17 +57,12 @@ async def watch_silence(receiver: Receiver, websocket: WebSocket, timeout: float
                 # In a task of its own, which only the end of the stream cancels: media may come
                 # back before the answer does, and half a ping on the wire would spoil the rest.
                 answered = trio.Event()
-                nursery.start_soon(_ping, websocket, answered)
+                nursery.start_soon(_ping, wire, answered)
                 await trio.sleep_until(heard_at + timeout)
                 if receiver.last_media == heard_at:
                     raise MediaTimeout("media", timeout, peer_answers=answered.is_set())
 
 
-async def _ping(websocket: WebSocket, answered: trio.Event) -> None:
-    try:
-        await websocket.ping()
-    except trio.BrokenResourceError:
-        # What was received may hold a `stop`: the receive loop is to tell how it ended.
-        await trio.sleep(CLOSE_TIMEOUT)
-        raise
+async def _ping(wire: StreamWire, answered: trio.Event) -> None:
+    await wire.ping()
     answered.set()

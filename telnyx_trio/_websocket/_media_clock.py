@@ -119,7 +119,7 @@ class _Reader:
     eager_reads: int
     is_ticked: bool = False
     is_over: bool = False
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 class MediaClock(Immediate):
@@ -170,7 +170,8 @@ class MediaClock(Immediate):
             await trio.lowlevel.wait_task_rescheduled(abort)
             if reader.error is not None:
                 raise reader.error
-            if reader.is_over:
+            # The clock has ended, perhaps when there was something to read.
+            if reader.is_over or read():
                 return
         await super().read_each(sock, read)
 
@@ -237,7 +238,7 @@ class MediaClock(Immediate):
                 continue  # it was released by one before it
             try:
                 reader.is_over = reader.task.context.run(reader.read)
-            except Exception as error:
+            except BaseException as error:  # whatever it is, it is that call's
                 self._release(fd, error)
                 continue
             if reader.is_over:
@@ -258,7 +259,7 @@ class MediaClock(Immediate):
         reader.is_ticked = not reader.is_ticked
         self._epoll_of(reader).register(fd, select.EPOLLIN)
 
-    def _release(self, fd: int, error: Exception | None = None) -> None:
+    def _release(self, fd: int, error: BaseException | None = None) -> None:
         """Let a task go on, if it waits."""
         if fd in self._readers:
             reader = self._remove(fd)

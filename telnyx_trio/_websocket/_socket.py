@@ -284,6 +284,7 @@ class SocketWebSocket:
         while self._end is None:
             await trio.lowlevel.wait_readable(self._socket)
             self._read()
+            self._texts.clear()  # nobody is to receive them
 
     # Reading.
 
@@ -366,7 +367,8 @@ class SocketWebSocket:
                 self._note_end(code, "" if received is None else received.reason)
 
     def _take_data(self, frame: Frame) -> None:
-        self._fragments.append(bytes(frame.data))
+        if frame.data:  # of empty ones there may be any number
+            self._fragments.append(bytes(frame.data))
         if frame.fin:
             self._texts.append(b"".join(self._fragments).decode("utf-8", "replace"))
             self._fragments.clear()

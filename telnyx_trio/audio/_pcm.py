@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from os import PathLike
 from pathlib import Path
-from typing import Any, Final, Literal, NoReturn, TypeAlias, cast
+from typing import Any, Final, Literal, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,14 +95,19 @@ class PcmData:
         _set_samples(self, samples)
         _set_channels(self, int(channels))
 
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"PcmData is a value: its {name!r} cannot be assigned")
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in PcmData.__slots__:
+            raise AttributeError(f"PcmData is a value: its {name!r} cannot be assigned")
+        super().__setattr__(name, value)
 
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"PcmData is a value: its {name!r} cannot be deleted")
+    def __delattr__(self, name: str) -> None:
+        if name in PcmData.__slots__:
+            raise AttributeError(f"PcmData is a value: its {name!r} cannot be deleted")
+        super().__delattr__(name)
 
-    def __reduce__(self) -> tuple[Callable[..., PcmData], tuple[object, ...]]:
-        return _restore, (self.sample_rate, self.format, self.samples, self.channels)
+    def __reduce__(self) -> tuple[object, ...]:
+        values = (self.sample_rate, self.format, self.samples, self.channels)
+        return _restore, (type(self), *values), getattr(self, "__dict__", None)
 
     @classmethod
     def from_bytes(
@@ -277,8 +281,12 @@ def mono_pcm(samples: NDArray[np.int16], sample_rate: int) -> PcmData:
     return pcm
 
 
-def _restore(sample_rate: int, format: str, samples: Samples, channels: int) -> PcmData:
-    return PcmData(sample_rate, format, samples, channels=channels)
+def _restore(
+    cls: type[PcmData], sample_rate: int, format: str, samples: Samples, channels: int
+) -> PcmData:
+    pcm = cls.__new__(cls)  # whatever its constructor takes
+    PcmData.__init__(pcm, sample_rate, format, samples, channels=channels)
+    return pcm
 
 
 def _resample_channel(samples: Samples, from_rate: int, to_rate: int) -> Samples:

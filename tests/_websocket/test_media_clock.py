@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextvars
 import socket
 from collections.abc import Callable, Iterator
@@ -188,13 +189,20 @@ async def test_closing_wakes_the_reader(
 
 
 @pytest.mark.parametrize("eager_reads", [0, 10])
+@pytest.mark.parametrize("kind", [ZeroDivisionError, asyncio.CancelledError])
 async def test_error_is_the_readers(
-    pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery, eager_reads: int
+    pair: tuple[socket.socket, socket.socket],
+    nursery: trio.Nursery,
+    eager_reads: int,
+    kind: type[BaseException],
 ) -> None:
-    """What ``read`` raises leaves ``read_each``; the clock and the others go on."""
+    """What ``read`` raises leaves ``read_each``; the clock and the others go on.
+
+    Also what is no Exception, as a panic of a library in Rust.
+    """
 
     def fail(data: bytes) -> None:
-        raise ZeroDivisionError(data)
+        raise kind(data)
 
     ours, theirs = pair
     other_ours, other_theirs = socket.socketpair()
@@ -204,7 +212,7 @@ async def test_error_is_the_readers(
         await start_reading(nursery, clock, other)
         theirs.send(b"x")
         other_theirs.send(b"x")
-        with trio.fail_after(1), pytest.raises(ZeroDivisionError):
+        with trio.fail_after(1), pytest.raises(kind):
             await Reader(ours, on_read=fail).run(clock)
         other_theirs.send(b".")
         await other.expect(b"x.")
@@ -268,3 +276,22 @@ async def test_readers_outlive_the_clock(pair: tuple[socket.socket, socket.socke
     with trio.fail_after(1):
         await reader.run(clock)
     await reader.expect(b".z.")
+
+
+async def test_the_clock_ends_as_a_socket_is_closed(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    """Who is released by the end looks once more, before waiting beside who closes."""
+    ours, _ = pair
+    clock, is_closing = MediaClock(), False
+    async with trio.open_nursery() as readers:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(clock.run)
+            readers.start_soon(clock.read_each, ours, lambda: is_closing)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+            is_closing = True
+        with trio.move_on_after(0.02) as scope:
+            await trio.lowlevel.wait_readable(ours)
+        assert scope.cancelled_caught
+        assert not readers.child_tasks

@@ -30,13 +30,16 @@ def text_frame(text: str) -> bytes:
     return frame(Opcode.TEXT, text.encode())
 
 
-def tcp_pair() -> tuple[socket.socket, socket.socket]:
+def tcp_pair(buffer_size: int | None = None) -> tuple[socket.socket, socket.socket]:
     """Our end, which does not block, and the peer's, which does."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         theirs = socket.create_connection(listener.getsockname())
         ours, _ = listener.accept()
     for sock in (ours, theirs):
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if buffer_size is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, buffer_size)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer_size)
     theirs.settimeout(5)
     ours.setblocking(False)
     return ours, theirs
@@ -44,10 +47,10 @@ def tcp_pair() -> tuple[socket.socket, socket.socket]:
 
 @asynccontextmanager
 async def open_pair(
-    *, ticks: bool = False
+    *, ticks: bool = False, buffer_size: int | None = None
 ) -> AsyncGenerator[tuple[SocketWebSocket, socket.socket], None]:
     """An accepted WebSocket, read by the task that waits or by a clock; and its peer's socket."""
-    ours, theirs = tcp_pair()
+    ours, theirs = tcp_pair(buffer_size)
     with theirs:
         async with trio.open_nursery() as nursery:
             clock = MediaClock() if ticks else Immediate()
@@ -166,6 +169,93 @@ async def test_freed_while_another_task_closes_it(ticks: bool) -> None:
                 await trio.testing.wait_all_tasks_blocked()
             await trio.testing.wait_all_tasks_blocked()
         assert not nursery.child_tasks
+
+
+async def test_closing_beside_a_send_to_a_slow_peer() -> None:
+    """The close frame goes behind the message, and the peer's one is waited for."""
+    async with open_pair(buffer_size=65536) as (websocket, theirs), trio.open_nursery() as nursery:
+        text = "x" * 1_000_000
+
+        async def send() -> None:
+            with pytest.raises(trio.ClosedResourceError):
+                await websocket.send_text(text)
+
+        nursery.start_soon(send)
+        await trio.testing.wait_all_tasks_blocked()
+        assert websocket.has_unsent
+        nursery.start_soon(websocket.aclose)
+        await until_received(theirs, Frame(Opcode.CLOSE, b"\x03\xe8").serialize(mask=False))
+        assert websocket.close_code is None
+        theirs.send(frame(Opcode.CLOSE, b"\x03\xe8"))
+    assert websocket.close_code == 1000
+
+
+async def test_what_comes_while_it_closes() -> None:
+    """It is read, as the close frame lies behind it, and not kept."""
+    async with open_pair() as (websocket, theirs), trio.open_nursery() as nursery:
+        nursery.start_soon(websocket.aclose)
+        await until_received(theirs, b"\x88")
+        for _ in range(5):
+            theirs.send(text_frame("x" * 1000) * 10)
+            await trio.testing.wait_all_tasks_blocked(0.001)
+        theirs.send(frame(Opcode.CLOSE, b"\x03\xe8"))
+    assert websocket.close_code == 1000
+    assert not websocket._texts
+
+
+async def test_fragments() -> None:
+    """They make one message; empty ones, of which there may be any number, are not kept."""
+    async with open_pair() as (websocket, theirs), trio.open_nursery() as nursery:
+        texts: list[str] = []
+
+        async def receive() -> None:
+            texts.append(await websocket.receive_text())
+
+        nursery.start_soon(receive)
+        empty = Frame(Opcode.CONT, b"", fin=False).serialize(mask=True)
+        parts = [
+            Frame(Opcode.TEXT, b"he", fin=False).serialize(mask=True),
+            empty * 1000,
+            Frame(Opcode.CONT, b"llo", fin=False).serialize(mask=True),
+        ]
+        theirs.send(b"".join(parts))
+        with trio.fail_after(2):
+            while len(websocket._fragments) < 2:
+                await trio.lowlevel.checkpoint()
+        assert websocket._fragments == [b"he", b"llo"]
+        theirs.send(Frame(Opcode.CONT, b"", fin=True).serialize(mask=True))
+    assert texts == ["hello"]
+
+
+@pytest.mark.parametrize("ticks", [False, True])
+@pytest.mark.parametrize("how", ["stop and close", "close", "gone"])
+async def test_it_ends_while_a_ping_waits(how: str, ticks: bool) -> None:
+    """After a silence, the ping not answered: the stream ends as it would without it."""
+    async with open_pair(ticks=ticks) as (websocket, theirs):
+        stream = MediaStream(websocket, silence_timeout=0.4)
+        ended: list[StreamEnd | trio.BrokenResourceError] = []
+
+        async def run() -> None:
+            try:
+                ended.append(await stream.run())
+            except trio.BrokenResourceError as error:
+                ended.append(error)
+
+        with trio.fail_after(8):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(run)
+                theirs.sendall(text_frame(start_text()))
+                await stream.wait_started()
+                await until_received(theirs, b"\x89")
+                close = frame(Opcode.CLOSE, b"\x03\xe8")
+                if how == "stop and close":
+                    theirs.send(text_frame(STOP) + close)
+                elif how == "close":
+                    theirs.send(close)
+                else:
+                    theirs.shutdown(socket.SHUT_WR)
+    [end] = ended
+    assert (end is StreamEnd.STOPPED) == (how == "stop and close")
 
 
 class Failing:

@@ -153,6 +153,28 @@ def test_it_can_be_copied(channels: int) -> None:
     assert copy.deepcopy(pcm).samples is not pcm.samples
 
 
+class Labelled(PcmData):
+    """With more to tell, and a constructor of its own."""
+
+    def __init__(self, label: str) -> None:
+        super().__init__(8000, samples=np.arange(4, dtype=np.int16))
+        self.label = label
+
+
+def test_a_subclass_has_attributes_of_its_own() -> None:
+    """They can be assigned and are copied; the audio is a value as ever."""
+    pcm = Labelled("a")
+    pcm.label = "b"
+    for again in (copy.copy(pcm), copy.deepcopy(pcm), pickle.loads(pickle.dumps(pcm))):
+        assert type(again) is Labelled
+        assert again == pcm
+        assert again.label == "b"
+    with pytest.raises(AttributeError, match="sample_rate"):
+        pcm.sample_rate = 16000
+    del pcm.label
+    assert not hasattr(pcm, "label")
+
+
 def test_repr() -> None:
     """Length, rate, channels and format, not the samples."""
     assert repr(PcmData(8000, "s16", np.zeros(160, np.int16))) == (
