@@ -284,7 +284,7 @@ class _Connections:
     async def _serve_media(self, stream: trio.SocketStream, request: Request, peer: str) -> None:
         sock = _take_socket(stream)
         async with AsyncExitStack() as stack:
-            stack.callback(sock.close)
+            stack.callback(sock.close)  # cancelled before its turn, nobody else would
             async with self._handshakes:
                 websocket = await stack.enter_async_context(
                     open_socket_websocket(sock, request.received, readiness=self._readiness)
