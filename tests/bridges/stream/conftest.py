@@ -19,9 +19,13 @@ IS_NEEDED = "TELNYX_TRIO_NEEDS_GETSTREAM" in os.environ
 collect_ignore_glob = [] if HAS_STREAM or IS_NEEDED else ["test_*.py"]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def standin() -> Iterator[Standin]:
-    """Run a stand-in for Stream; getstream 7, which knows but one address, is led to it."""
+    """Run a stand-in for Stream; getstream 7, which knows but one address, is led to it.
+
+    It ends with the tests of a file: aiortc takes from the shared :mod:`random` now and then,
+    and hypothesis, which other tests use, takes that in its own turn for a fault of theirs.
+    """
     from stream_standin import getstream_led_to, open_standin
 
     with open_standin() as standin, getstream_led_to(standin.url):
