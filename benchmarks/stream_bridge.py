@@ -20,8 +20,8 @@ participants take to hear each other without any bridge. The table has:
 
 --drift has one call whose clocks differ, by --skew millionths, from half time on the other way:
 the participant's is fast while the phone's is slow. A line a minute, with delays from mouth to ear,
-and it fails if they have grown or a tone came broken. (getstream 7 publishes by its own clock:
-there only the phone's differs.)
+and it fails if they have grown or a tone came broken. (getstream 7 publishes by our clock, whatever
+it is given when: there the participant hears by getstream, and speaks by aiortc.)
 
 --cycles has calls come and go, ended by the phone or cancelled at random moments, and fails if
 anything is left of them.

@@ -7,16 +7,18 @@ import fractions
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from typing import Any, Final
 
+import aiohttp
 import aiortc
 import av
 import numpy as np
 from getstream import AsyncStream
 from getstream.video import rtc
 from getstream.video.rtc.pb.stream.video.sfu.models.models_pb2 import TrackType
+from getstream.video.rtc.pb.stream.video.sfu.signal_rpc import signal_pb2
 from getstream.video.rtc.tracks import SubscriptionConfig, TrackSubscriptionConfig
 from marked_audio import Timeline
 from numpy.typing import NDArray
@@ -102,10 +104,14 @@ class Guest(Watched):
         connection.on("audio", self._hear)
         for name in ("participant_joined", "participant_left"):
             connection.on(name, lambda event, name=name: self._see(name, event))
-        async with connection:
+        async with connection, AsyncExitStack() as published:
             if hasattr(connection, "republish_tracks"):
                 await connection.republish_tracks()
-            if says is not None:
+            if says is not None and self.speed != 1.0 and hasattr(connection, "_rust_call"):
+                session_id = await connection._rust_call.session_id()
+                playing = _Playing(says, self)
+                await published.enter_async_context(_published(url, session_id, playing))
+            elif says is not None:
                 await connection.add_tracks(audio=_Playing(says, self))
             self.ready.set()
             await stop.wait()
@@ -127,6 +133,28 @@ class Guest(Watched):
     def wait_ready(self) -> None:
         if not self.ready.wait(30) or self.error is not None:
             raise RuntimeError(f"{self.user_id} did not get into the call") from self.error
+
+
+@asynccontextmanager
+async def _published(url: str, session_id: str, track: _Playing) -> AsyncIterator[None]:
+    """Publish for a session of getstream 7, which sends by our clock whatever it is given when."""
+    asked = f"{url}/twirp/stream.video.sfu.signal.SignalServer/SetPublisher"
+    connection = aiortc.RTCPeerConnection()
+    try:
+        connection.addTrack(track)
+        await connection.setLocalDescription(await connection.createOffer())
+        request = signal_pb2.SetPublisherRequest(
+            sdp=connection.localDescription.sdp, session_id=session_id
+        )
+        async with (
+            aiohttp.ClientSession(raise_for_status=True) as http,
+            http.post(asked, data=request.SerializeToString()) as reply,
+        ):
+            sdp = signal_pb2.SetPublisherResponse.FromString(await reply.read()).sdp
+        await connection.setRemoteDescription(aiortc.RTCSessionDescription(sdp, "answer"))
+        yield
+    finally:
+        await connection.close()
 
 
 async def _close_getstream_4(connection: Any) -> None:
@@ -160,7 +188,8 @@ def open_guest(
         call_id: of a call of the type "default".
         user_id: who it is.
         says: int16 at 48000 Hz, repeated for ever.
-        speed: of the guest's sample clock, 1.0 being ours.
+        speed: of the guest's sample clock, 1.0 being ours. Another is that of what is sent, too,
+            so that a guest with getstream 7 publishes by aiortc then.
     """
     guest = Guest(user_id, speed)
     stop = asyncio.Event()
