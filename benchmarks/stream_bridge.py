@@ -17,6 +17,8 @@ participants take to hear each other without any bridge. The table has:
   to stream    added delay from the phone to a participant, ms; to phone: the other way
   clicks       places a minute at which a tone came broken, at the participant and at the phone
   gaps         how often a minute the phone had nothing to play, over 5 ms
+  load %       what phones, participants and the stand-in take of their core
+  disturbed    participants' own SDK lost its connection, and they spoke brokenly from then on
 
 --drift has one call whose clocks differ, by --skew millionths, from half time on the other way:
 the participant's is fast while the phone's is slow. A line a minute, with delays from mouth to ear,
@@ -90,7 +92,7 @@ def measure(
     Raises:
         RuntimeError: it could not be carried out.
     """
-    with running([load, "-m", "stream_standin"], cores[1], IMPORTS) as (_, standin):
+    with running([load, "-m", "stream_standin"], cores[1], IMPORTS) as (standin_pid, standin):
         with running([*server, str(PORT)], cores[0], variables(standin)) as (pid, url):
             command: list[str | Path] = [
                 load,
@@ -101,7 +103,8 @@ def measure(
                 "--standin",
                 standin,
             ]
-            command += ["--server-pid", str(pid), "--calls", str(calls), "--seconds", str(seconds)]
+            command += ["--server-pid", str(pid), "--standin-pid", str(standin_pid)]
+            command += ["--calls", str(calls), "--seconds", str(seconds)]
             done = subprocess.run(
                 command,
                 capture_output=True,
@@ -134,7 +137,7 @@ def compare(options: argparse.Namespace) -> None:
     contestants[PLUGIN] = [plugin, servers / "plugin_stream.py"]
     print(
         f"{'bridge':30}{'calls':>6}{'cpu %':>7}"
-        f"{'to stream p50/p99':>20}{'to phone p50/p99':>20}{'clicks':>12}{'gaps':>7}"
+        f"{'to stream p50/p99':>20}{'to phone p50/p99':>20}{'clicks':>14}{'gaps':>7}{'load %':>8}"
     )
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in contestants}
     for calls in options.calls:
@@ -149,7 +152,9 @@ def compare(options: argparse.Namespace) -> None:
             print(
                 f"{name:30}{calls:>6}{result['cpu_percent_per_call']:>7}"
                 + "".join(f"{way:>20}" for way in ways)
-                + f"{clicks:>12}{result['gaps_at_phone_per_minute']:>7}",
+                + f"{clicks:>14}{result['gaps_at_phone_per_minute']:>7}"
+                + f"{result['load_cpu_percent']:>8}"
+                + "  disturbed" * bool(result["participants_lost"]),
                 flush=True,
             )
     write(options, "stream_bridge.json", results)

@@ -23,7 +23,7 @@ sys.path.append(str(Path(__file__).parent.parent / "tests"))
 from marked_audio import Timeline, clicks_in, delays_of, marked_tone, marks_of
 from media_phone import MediaPhone
 from numpy.typing import NDArray
-from stream_standin import Guest, open_guest
+from stream_standin import Guest, getstream_led_to, open_guest
 
 from benchmarks.load.process import cpu_seconds
 from telnyx_trio import open_client_websocket
@@ -73,10 +73,10 @@ async def open_load(
     return list(zip(phones, guests[:-2], strict=True)), guests[-2:]
 
 
-def lateness(said: Timeline, heard: Timeline, said_from: int, heard_from: int) -> NDArray[Any]:
-    """Return how late what was said from a chunk on has been heard, in milliseconds."""
-    said_at, _ = marks_of(said, said_from)
-    heard_at, _ = marks_of(heard, heard_from)
+def lateness(said: Timeline, heard: Timeline) -> NDArray[Any]:
+    """Return how late what was said has been heard, in milliseconds."""
+    said_at, _ = marks_of(said)
+    heard_at, _ = marks_of(heard)
     return 1000 * delays_of(said_at, heard_at)
 
 
@@ -103,41 +103,42 @@ async def look(
     options: argparse.Namespace, pairs: list[tuple[MediaPhone, Guest]], ann: Guest, bob: Guest
 ) -> dict[str, Any]:
     """Let them talk for a while, and return what that has shown."""
-    starts = [
-        (
-            phone.said.n_chunks,
-            guest.heard["phone-user"].n_chunks,
-            guest.said.n_chunks,
-            phone.heard.n_chunks,
-            phone.gaps,
-        )
-        for phone, guest in pairs
+    loads = [os.getpid(), options.standin_pid]
+    both_ways = [
+        (phone.said, guest.heard["phone-user"], guest.said, phone.heard) for phone, guest in pairs
     ]
-    base_start = ann.said.n_chunks, bob.heard["ann"].n_chunks
+    both_ways.append((ann.said, bob.heard["ann"], bob.said, ann.heard["bob"]))
+    starts = [[timeline.n_chunks for timeline in timelines] for timelines in both_ways]
+    gaps = sum(phone.gaps for phone, _ in pairs)
+    guests = [*(guest for _, guest in pairs), ann, bob]
     began_at, cpu = time.monotonic(), cpu_seconds(options.server_pid)
+    load_cpu = sum(map(cpu_seconds, loads))
     await trio.sleep(options.seconds)
     elapsed = time.monotonic() - began_at
     cpu = cpu_seconds(options.server_pid) - cpu
-    base = float(np.median(lateness(ann.said, bob.heard["ann"], *base_start)))
-    to_stream, to_phone, clicks, gaps = [], [], [0, 0], 0
-    for (phone, guest), start in zip(pairs, starts, strict=True):
-        to_stream.append(lateness(phone.said, guest.heard["phone-user"], start[0], start[1]))
-        to_phone.append(lateness(guest.said, phone.heard, start[2], start[3]))
-        clicks[0] += clicks_in(guest.heard["phone-user"], start[1])
-        clicks[1] += clicks_in(phone.heard, start[3])
-        gaps += phone.gaps - start[4]
+    load_cpu = sum(map(cpu_seconds, loads)) - load_cpu
+    gaps = sum(phone.gaps for phone, _ in pairs) - gaps
+    # Copies, as they all talk on, and this process stands still now and then from here on.
+    *of_calls, (said, heard, _, _) = [
+        tuple(map(Timeline.since, timelines, at))
+        for timelines, at in zip(both_ways, starts, strict=True)
+    ]
+    base = float(np.median(lateness(said, heard)))
+    to_stream = [lateness(said, heard) for said, heard, _, _ in of_calls]
+    to_phone = [lateness(said, heard) for _, _, said, heard in of_calls]
+    clicks = [sum(clicks_in(timelines[n]) for timelines in of_calls) for n in (1, 3)]
     return {
         "calls": options.calls,
         "seconds": round(elapsed, 1),
         "cpu_percent_per_call": round(100 * cpu / elapsed / options.calls, 2),
+        "load_cpu_percent": round(100 * load_cpu / elapsed, 1),
         "without_bridge_p50_ms": round(base, 1),
-        "without_bridge_clicks_per_minute": round(
-            60 * clicks_in(bob.heard["ann"], base_start[1]) / elapsed, 2
-        ),
+        "without_bridge_clicks_per_minute": round(60 * clicks_in(heard) / elapsed, 2),
         "to_stream": percentiles(np.concatenate(to_stream) - base),
         "to_phone": percentiles(np.concatenate(to_phone) - base),
         "marks": [sum(map(len, to_stream)), sum(map(len, to_phone))],
         "clicks_per_minute": [round(60 * n / elapsed / options.calls, 2) for n in clicks],
+        "participants_lost": sum(guest.n_losses for guest in guests),
         "gaps_at_phone_per_minute": round(60 * gaps / elapsed / options.calls, 2),
     }
 
@@ -147,7 +148,10 @@ if __name__ == "__main__":
     parser.add_argument("--url", required=True, help="ws:// of the media sockets")
     parser.add_argument("--standin", required=True, help="URL of the stand-in for Stream")
     parser.add_argument("--server-pid", type=int, required=True)
+    parser.add_argument("--standin-pid", type=int, required=True)
     parser.add_argument("--calls", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--warm-up", type=float, default=5)
-    trio.run(main, parser.parse_args())
+    options = parser.parse_args()
+    with getstream_led_to(options.standin):
+        trio.run(main, options)

@@ -66,6 +66,13 @@ class Timeline:
     def n_samples(self) -> int:
         return self._ends[-1] if self._ends else 0
 
+    def since(self, start: int) -> Timeline:
+        """Return a copy of what there is now, from the chunk ``start`` on."""
+        copy = Timeline(self.rate)
+        for at, samples in zip(self._moments[start:], self._chunks[start:], strict=True):
+            copy.add(at, samples)
+        return copy
+
     def samples(self, start: int = 0) -> Samples:
         """Return the audio from the chunk ``start`` on."""
         return np.concatenate([np.empty(0, np.int16), *self._chunks[start:]])

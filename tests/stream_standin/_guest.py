@@ -67,6 +67,7 @@ class Guest(Watched):
         said: what was said, when.
         heard: what was heard, when, at 48000 Hz, by the user id of who spoke.
         seen: ("participant_joined" or "participant_left", user id) as they came.
+        n_losses: how often the SDK lost its connection, and set about to mend it.
     """
 
     def __init__(self, user_id: str, speed: float) -> None:
@@ -76,6 +77,7 @@ class Guest(Watched):
         self.said = Timeline(RATE)
         self.heard: defaultdict[str, Timeline] = defaultdict(lambda: Timeline(RATE))
         self.seen: list[tuple[str, str]] = []
+        self.n_losses = 0
         self.ready = threading.Event()
         self.error: BaseException | None = None
 
@@ -102,6 +104,7 @@ class Guest(Watched):
         )
         connection = await rtc.join(call, self.user_id, subscription_config=config)
         connection.on("audio", self._hear)
+        connection.on("connection.state_changed", self._note_state)
         for name in ("participant_joined", "participant_left"):
             connection.on(name, lambda event, name=name: self._see(name, event))
         async with connection, AsyncExitStack() as published:
@@ -129,6 +132,9 @@ class Guest(Watched):
     def _see(self, name: str, event: Any) -> None:
         self.seen.append((name, event.participant.user_id))
         self.changed()
+
+    def _note_state(self, change: Any) -> None:
+        self.n_losses += str(change["new"]).upper().endswith("RECONNECTING")
 
     def wait_ready(self) -> None:
         if not self.ready.wait(30) or self.error is not None:

@@ -137,17 +137,28 @@ def open_standin() -> Iterator[Standin]:
 
 @contextmanager
 def getstream_led_to(url: str) -> Iterator[None]:
-    """Lead getstream 7 to the stand-in at ``url``: of its two addresses it can be told but one."""
-    try:
-        import getstream_rtc
-    except ImportError:
-        yield
-        return
-    original = getstream_rtc.Client
-    getstream_rtc.Client = partial(
-        original, ws_url=f"{url.replace('http', 'ws', 1)}/api/v2/connect"
-    )
+    """Have getstream know no service but the stand-in at ``url``.
+
+    Version 7 can be told but one of its two addresses. Version 4 pings hosts of the internet, and
+    where there is none joins anew whenever it takes an error for an answer after a timeout: the
+    host that it pings is this machine.
+    """
+    module, name, options = _what_knows_of_services(url)
+    original = getattr(module, name)
+    setattr(module, name, partial(original, **options))
     try:
         yield
     finally:
-        getstream_rtc.Client = original
+        setattr(module, name, original)
+
+
+def _what_knows_of_services(url: str) -> tuple[Any, str, dict[str, Any]]:
+    """Return a class of getstream's, by module and name, and what it is to be made with."""
+    try:
+        import getstream_rtc
+    except ImportError:
+        from getstream.video.rtc import connection_manager
+
+        return connection_manager, "NetworkMonitor", {"connectivity_hosts": ["127.0.0.1"]}
+    socket = f"{url.replace('http', 'ws', 1)}/api/v2/connect"
+    return getstream_rtc, "Client", {"ws_url": socket}
