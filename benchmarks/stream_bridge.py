@@ -77,11 +77,7 @@ def variables(url: str) -> dict[str, str]:
     }
 
 
-IMPORTS = {
-    "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
-    # getstream's way to read a reply that lacks fields of its newest schema
-    "PYTHONWARNINGS": "ignore::RuntimeWarning",
-}
+IMPORTS = {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
 
 
 def measure(

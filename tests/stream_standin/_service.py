@@ -12,17 +12,16 @@ from typing import Any, Final
 import aiohttp
 import aiohttp.web
 import jwt
+from getstream import models
 from getstream.video.rtc.pb.stream.video.sfu.event import events_pb2
 from getstream.video.rtc.pb.stream.video.sfu.models import models_pb2
 from getstream.video.rtc.pb.stream.video.sfu.signal_rpc import signal_pb2
 
+from ._schema import MOMENT, reply
 from ._sfu import Member, StreamCall
 
 API_KEY: Final = "standin-key"
 API_SECRET: Final = "standin-secret-of-thirty-two-bytes!"
-
-_MOMENT: Final = 1_767_225_600_000_000_000
-"""Nanoseconds since 1970, as the coordinator writes time over HTTP."""
 
 
 class Service:
@@ -104,47 +103,15 @@ class Service:
         self._user_of(request)
         users = (await request.json())["users"]
         self.users.update(users)
-        made = {
-            name: {"role": "user", "created_at": _MOMENT, "updated_at": _MOMENT, **user}
-            for name, user in users.items()
-        }
+        made = {name: reply(models.FullUserResponse, **user) for name, user in users.items()}
         return aiohttp.web.json_response(
             {"users": made, "duration": "1ms", "membership_deletion_task_id": ""}
         )
 
     def _describe(self, cid: str) -> dict[str, Any]:
         kind, _, name = cid.partition(":")
-        user = {
-            "id": "standin",
-            "role": "admin",
-            "created_at": _MOMENT,
-            "updated_at": _MOMENT,
-            "banned": False,
-            "online": False,
-            "custom": {},
-            "teams": [],
-            "blocked_user_ids": [],
-            "language": "en",
-        }
-        return {
-            "backstage": False,
-            "captioning": False,
-            "cid": cid,
-            "created_at": _MOMENT,
-            "updated_at": _MOMENT,
-            "current_session_id": "",
-            "id": name,
-            "recording": False,
-            "transcribing": False,
-            "translating": False,
-            "type": kind,
-            "blocked_user_ids": [],
-            "created_by": user,
-            "custom": {},
-            "egress": {"broadcasting": False, "rtmps": []},
-            "ingress": {"rtmp": {"address": ""}},
-            "settings": {},
-        }
+        user = reply(models.UserResponse, id="standin", role="admin")
+        return reply(models.CallResponse, cid=cid, id=name, type=kind, created_by=user)
 
     async def _get_or_create(self, request: aiohttp.web.Request) -> aiohttp.web.Response:
         self._user_of(request)
@@ -206,23 +173,13 @@ class Service:
                     {
                         "type": "connection.ok",
                         "connection_id": secrets.token_hex(8),
-                        "created_at": _MOMENT,
-                        "me": {
-                            **self._describe("default:none")["created_by"],
-                            "id": claims.get("user_id", ""),
-                            "devices": [],
-                            "mutes": [],
-                            "channel_mutes": [],
-                            "unread_count": 0,
-                            "total_unread_count": 0,
-                            "unread_channels": 0,
-                            "unread_threads": 0,
-                        },
+                        "created_at": MOMENT,
+                        "me": reply(models.OwnUserResponse, id=claims.get("user_id", "")),
                     }
                 )
             else:
                 # An SDK keeps its connection alive with what it got; an echo is an answer.
-                await socket.send_json({"type": "health.check", "created_at": _MOMENT})
+                await socket.send_json({"type": "health.check", "created_at": MOMENT})
         return socket
 
     # SFU.
