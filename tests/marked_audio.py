@@ -67,9 +67,9 @@ class Timeline:
         return self._ends[-1] if self._ends else 0
 
     def since(self, start: int) -> Timeline:
-        """Return a copy of what there is now, from the chunk ``start`` on."""
-        copy = Timeline(self.rate)
-        for at, samples in zip(self._moments[start:], self._chunks[start:], strict=True):
+        """Return a copy of what there is now, from the chunk ``start`` on; in any thread."""
+        copy, end = Timeline(self.rate), self.n_chunks
+        for at, samples in zip(self._moments[start:end], self._chunks[start:end], strict=True):
             copy.add(at, samples)
         return copy
 
