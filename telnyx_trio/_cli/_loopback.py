@@ -29,8 +29,9 @@ LOOPBACK_TIMEOUT: Final = 20.0
 
 _SPOKEN: Final = 1.5
 _HANG_UP_AT: Final = 2.2
-_SECTION: Final = 0.25
-"""Seconds. Each section is looked for by itself: a gap, if there is one, moves what follows it."""
+_SECTION: Final = 0.125
+"""Seconds. Each section is looked for by itself: a gap, if there is one, moves what follows it. It
+also spoils the section that it falls into, and there are to be more of these than gaps."""
 
 _PEAK: Final = 29_000  # a tenth below full scale, so that any gain shows
 _FULL_SCALE: Final = 32_000  # what PCMU makes of full scale is a little less

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import types
 import typing
 from typing import Any, Final
 
@@ -15,7 +14,6 @@ _EMPTY: Final[dict[Any, Any]] = {
     str: "",
     bool: False,
     int: 0,
-    float: 0.0,
     list: [],
     dict: {},
     datetime.datetime: MOMENT,
@@ -34,11 +32,6 @@ def reply(kind: Any, **known: Any) -> dict[str, Any]:
 
 
 def _empty(hint: Any) -> Any:
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        return None
-    if origin is typing.Literal:
-        return typing.get_args(hint)[0]
     if dataclasses.is_dataclass(hint):
         return reply(hint)
-    return _EMPTY[origin or hint]
+    return _EMPTY[typing.get_origin(hint) or hint]
