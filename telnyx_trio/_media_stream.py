@@ -202,10 +202,12 @@ class MediaStream:
         self._start_callbacks: list[Callback] = []
         self._cleanup_callbacks = CleanupCallbacks()
         self._wire = StreamWire(self._websocket, self._receiver.connection)
-        self._sender = Sender(self._outbox, self._check_open)
         self._mp3_sender = (
             Mp3Sender(self._playout, self._check_open) if send_mode == "mp3" else None
         )
+        check_open = self._check_open if send_mode == "rtp" else self._refuse_real_time
+        # A call gives it audio without a layer in between.
+        self.sender: Final = Sender(self._outbox, check_open)
 
     def __repr__(self) -> str:
         return (
@@ -383,7 +385,7 @@ class MediaStream:
         self._started_or_ended.set()
         if self._mp3_sender is not None:
             self._mp3_sender.wake_givers()
-        self._sender.end()
+        self.sender.end()
         cancelled = trio.current_effective_deadline() <= trio.current_time()
         close_timeout = _FORCED_CLOSE_TIMEOUT if cancelled else CLOSE_TIMEOUT
         try:
@@ -446,8 +448,7 @@ class MediaStream:
         Blocks: while 2 s or more of earlier audio wait. A ``clear`` meanwhile drops ``pcm`` too,
         as it was given before.  Cancelled: nothing of ``pcm`` was queued.
         """
-        self._check_real_time()
-        await self._sender.send(pcm)
+        await self.sender.send(pcm)
 
     def send_audio_nowait(self, pcm: PcmData) -> None:
         """Queue audio as ``send_audio`` does, or not at all if it would have to wait.
@@ -461,8 +462,7 @@ class MediaStream:
             trio.ClosedResourceError: you closed it.
             LocalProtocolError: the stream is in mp3 mode.
         """
-        self._check_real_time()
-        self._sender.send_nowait(pcm)
+        self.sender.send_nowait(pcm)
 
     async def send_mp3(self, content: bytes) -> None:
         """Queue a whole MP3 file to be played to the caller, behind those sent before.
@@ -501,8 +501,7 @@ class MediaStream:
         Blocks: while 2 s or more of earlier audio wait. A ``clear`` meanwhile drops this one too.
         Cancelled: it was not queued.
         """
-        self._check_real_time()
-        await self._sender.send(payload)
+        await self.sender.send(payload)
 
     def send_packet_nowait(self, payload: bytes) -> None:
         """Queue a packet as ``send_packet`` does, or not at all if it would have to wait.
@@ -515,14 +514,12 @@ class MediaStream:
             LocalProtocolError, trio.BrokenResourceError, trio.ClosedResourceError: as
                 ``send_packet``.
         """
-        self._check_real_time()
-        self._sender.send_nowait(payload)
+        self.sender.send_nowait(payload)
 
-    def _check_real_time(self) -> None:
-        if self._mp3_sender is not None:
-            raise LocalProtocolError(
-                'this stream sends whole MP3 files: use send_mp3, or send_mode="rtp"'
-            )
+    def _refuse_real_time(self) -> None:
+        raise LocalProtocolError(
+            'this stream sends whole MP3 files: use send_mp3, or send_mode="rtp"'
+        )
 
     async def send_mark(self, name: str) -> None:
         """Queue a mark behind the audio queued so far; it comes back as a ``MarkReturned`` event.
@@ -535,7 +532,7 @@ class MediaStream:
             trio.ClosedResourceError: you closed it.
         Blocks: while 1000 marks wait to be sent.  Cancelled: the mark was not queued.
         """
-        await (self._mp3_sender or self._sender).send_mark(name)
+        await (self._mp3_sender or self.sender).send_mark(name)
 
     async def clear(self) -> None:
         """Stop playback: drop all audio that waits here, and have Telnyx drop what it has.
@@ -547,7 +544,7 @@ class MediaStream:
             trio.ClosedResourceError: you closed it.
         Cancelled: it takes effect all the same.
         """
-        await (self._mp3_sender or self._sender).clear()
+        await (self._mp3_sender or self.sender).clear()
 
     async def play(
         self,
@@ -579,7 +576,7 @@ class MediaStream:
         if speech is not None:
             speech.need()
         source = await load(source)
-        playback = Playback(self._sender, make_error or self._end_error, speech)
+        playback = Playback(self.sender, make_error or self._end_error, speech)
         try:
             nursery.start_soon(playback.run, source)
         except BaseException:
@@ -600,7 +597,7 @@ class MediaStream:
         """
         self._check_plays()
         await trio.lowlevel.checkpoint()
-        await Playback(self._sender, self._end_error).drain()
+        await Playback(self.sender, self._end_error).drain()
 
     def _check_plays(self) -> None:
         self._check_open()
@@ -646,7 +643,7 @@ class MediaStream:
             choose_byteorder = self._choose_byteorder
             with trio.move_on_after(BYTEORDER_PATIENCE):
                 await self._receiver.byteorder_heard.wait()
-        await self._sender.run(self._wire, choose_byteorder)
+        await self.sender.run(self._wire, choose_byteorder)
 
     def _choose_byteorder(self) -> ByteOrder:
         return self._receiver.byteorder or "little"

@@ -338,9 +338,9 @@ class Outbox:
 
         It was not held up; or it is cut, and its beginning may be written.
         """
-        if self._unwritten is not None:
-            _, payload, start = self._unwritten
-            self._unwritten = None
+        unwritten, self._unwritten = self._unwritten, None
+        if unwritten is not None and self.taps:
+            _, payload, start = unwritten
             self._tell_sent(payload, start)
 
     def fill(self, now: float) -> float:

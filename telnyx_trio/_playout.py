@@ -89,12 +89,12 @@ class Playout:
     def delay(self, now: float, duration: float) -> float:
         """Return in how many seconds a packet of ``duration`` seconds may leave; 0 is at once."""
         ahead = self.ends_at - now
+        wait = ahead + duration - self._lead
         # A lead of less than a packet still lets one leave whenever all before it was played.
-        if ahead <= 0:
+        if wait <= 0 or ahead <= 0:
             return 0.0
-        wait = min(ahead, ahead + duration - self._lead)
         # Rounded, so that a sum of packets that equals the lead counts as within it.
-        return round(wait, 9) if wait > 0 else 0.0
+        return round(min(ahead, wait), 9)
 
     def sent(self, now: float, duration: float) -> float:
         """Note that a packet of ``duration`` seconds leaves now; return when it will be played."""

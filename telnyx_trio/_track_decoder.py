@@ -79,7 +79,7 @@ class TrackDecoder:
             RemoteProtocolError: this payload cannot be decoded; the next ones can.
         """
         pcm = self._decoder.decode(payload)
-        duration = pcm.samples.shape[-1] / pcm.sample_rate
+        duration = pcm.samples.size / (pcm.channels * pcm.sample_rate)
         if not duration:
             return None
         if not self.received:

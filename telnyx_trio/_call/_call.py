@@ -142,7 +142,7 @@ class Call:
         Blocks: while 2 s or more of earlier audio wait.  Cancelled: nothing of ``pcm`` was queued.
         """
         try:
-            await self.stream.send_audio(pcm)
+            await self.stream.sender.send(pcm)
         except _GONE:
             raise self._ended_error() from None
 
@@ -161,7 +161,7 @@ class Call:
             LocalProtocolError: the call sends MP3 files (``send_mode="mp3"``).
         """
         try:
-            self.stream.send_audio_nowait(pcm)
+            self.stream.sender.send_nowait(pcm)
         except _GONE:
             raise self._ended_error() from None
 
@@ -177,7 +177,7 @@ class Call:
         Blocks: while 2 s or more of earlier audio wait.  Cancelled: it was not queued.
         """
         try:
-            await self.stream.send_packet(payload)
+            await self.stream.sender.send(payload)
         except _GONE:
             raise self._ended_error() from None
 
@@ -192,7 +192,7 @@ class Call:
             CallEnded, LocalProtocolError: as ``send_packet``.
         """
         try:
-            self.stream.send_packet_nowait(payload)
+            self.stream.sender.send_nowait(payload)
         except _GONE:
             raise self._ended_error() from None
 

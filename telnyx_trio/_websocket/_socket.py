@@ -15,6 +15,7 @@ import socket
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import lru_cache
 from http import HTTPStatus
 from itertools import count
 from typing import Final, TypeVar
@@ -220,8 +221,12 @@ class SocketWebSocket:
         """
         if self._state is not _OPEN or self._end is not None or self._unsent or self._cut_off:
             return False
-        self._protocol.send_text(text.encode())
-        self._try_send()
+        # The protocol has nothing to write: what it wanted to has left, or is unsent.
+        payload = text.encode()
+        frame = _text_header(len(payload)) + payload
+        n_sent = self._give(frame)
+        if n_sent < len(frame):
+            self._unsent += frame[n_sent:]
         return True
 
     async def flush(self) -> None:
@@ -336,7 +341,6 @@ class SocketWebSocket:
             self._note_end(None, "")
         if self._protocol.writes:
             self._answer()
-        self._tell_read()
 
     def _answer(self) -> None:
         """Send a pong, or the answer to a close frame.
@@ -376,6 +380,7 @@ class SocketWebSocket:
     def _take_pong(self, payload: bytes) -> None:
         if payload.isdigit():
             self._last_pong = max(self._last_pong, int(payload))
+            self._tell_read()
 
     def _note_end(self, code: int | None, reason: str) -> None:
         if self._end is None:
@@ -386,18 +391,19 @@ class SocketWebSocket:
     def _try_send(self) -> None:
         """Give the kernel what it takes of all that is to be sent, in order."""
         self._unsent += b"".join(self._protocol.data_to_send())
-        if not self._unsent:
-            return
+        if self._unsent:
+            del self._unsent[: self._give(self._unsent)]
+
+    def _give(self, data: bytes | bytearray) -> int:
+        """Give the kernel what it takes of this; return how much is done with, all if it failed."""
         try:
-            n_sent = self._socket.send(self._unsent)
+            return self._socket.send(data)
         except (BlockingIOError, InterruptedError):
-            return
+            return 0
         except OSError:
             # What was received before is still to be read: it may hold the end in order.
-            self._unsent.clear()
             self._cut_off = self._has_failed = True
-            return
-        del self._unsent[:n_sent]
+            return len(data)
 
     async def _send_all(self) -> None:
         """Send all that is to be sent; a checkpoint.
@@ -527,3 +533,10 @@ async def _receive_handshake(
 
 def _itself(text: str) -> str:
     return text
+
+
+@lru_cache(maxsize=256)
+def _text_header(size_bytes: int) -> bytes:
+    """Return what ``websockets`` puts in front of a text of this size; media have few sizes."""
+    frame = Frame(_TEXT, bytes(size_bytes)).serialize(mask=False)
+    return frame[: len(frame) - size_bytes]

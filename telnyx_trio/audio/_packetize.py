@@ -43,7 +43,6 @@ class PacketEncoder:
     __slots__ = (
         "_encoding",
         "_packet_samples",
-        "_packet_shape",
         "_remainder",
         "_resampler",
         "_sample_rate",
@@ -72,7 +71,6 @@ class PacketEncoder:
             raise LocalProtocolError(
                 f"{PTIME_MS} ms at {media_format.sample_rate} Hz are no whole number of samples"
             )
-        self._packet_shape = (self._packet_samples,)
         sizes = {"OPUS": None, "L16": 2 * self._packet_samples, "G722": self._packet_samples // 2}
         self.packet_size_bytes = sizes.get(self._encoding, self._packet_samples)
         self.media_format = media_format
@@ -113,7 +111,8 @@ class PacketEncoder:
         if (
             resampler is None
             or not pcm.sample_rate == resampler.from_rate == self._sample_rate
-            or samples.shape != self._packet_shape
+            or samples.ndim != 1
+            or len(samples) != self._packet_samples
             or pcm.format != "s16"
             or len(self._remainder)
         ):

@@ -69,7 +69,11 @@ class InboundCalls:
         call_control_id = leg.info.call_control_id
         try:
             with leg.scope:
-                await self._carry(leg, event)
+                websocket = await self._get_media(leg, event)
+                if websocket is not None:
+                    # Nothing in between: the handler's coroutine is entered anew for each packet.
+                    async with self._server.open_call(leg, websocket) as call:
+                        await self._handler(call)
         except* (CallEnded, CallAlreadyEnded):
             logger.debug("call %s: ended while it was in use", call_control_id)
         except* Exception as group:
@@ -83,18 +87,18 @@ class InboundCalls:
         finally:
             self._server.remove_leg(leg)
 
-    async def _carry(self, leg: Leg, event: CallInitiated) -> None:
+    async def _get_media(self, leg: Leg, event: CallInitiated) -> WebSocket | None:
+        """Answer and wait for the media socket; None if the call is not to be, or is over.
+
+        Raises or cancelled: the call is hung up.
+        """
         try:
-            websocket = await self._get_media(leg, event)
+            return await self._screen_and_answer(leg, event)
         except BaseException:
             await self._server.hang_up(leg)
             raise
-        if websocket is not None:
-            async with self._server.open_call(leg, websocket) as call:
-                await self._handler(call)
 
-    async def _get_media(self, leg: Leg, event: CallInitiated) -> WebSocket | None:
-        """Answer and wait for the media socket; None if the call is not to be, or is over."""
+    async def _screen_and_answer(self, leg: Leg, event: CallInitiated) -> WebSocket | None:
         server = self._server
         cause: RejectCause | None = None
         with leg.before_media:
