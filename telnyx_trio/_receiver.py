@@ -126,7 +126,6 @@ class Receiver:
         events: key presses, marks, complaints, and when the far party speaks.
         speech: whether it does.
         taps: told of all audio of the inbound track.
-        messages: texts received.
         packets: media messages taken of the tracks asked for.
         undecodable: of those, the ones that its codec could make nothing of.
         last_media: when a media message came last, -inf before ``start``.
@@ -150,7 +149,6 @@ class Receiver:
         "connection",
         "events",
         "last_media",
-        "messages",
         "packets",
         "speech",
         "taps",
@@ -181,7 +179,6 @@ class Receiver:
             voice_activity, self.events.put, can_hear="inbound" in tracks
         )
         self.taps: Final[list[AudioTap]] = []
-        self.messages = 0
         self.packets = 0
         self.undecodable = 0
         self.last_media = -inf
@@ -241,7 +238,6 @@ class Receiver:
             UnsupportedEncoding: ``start`` names a codec that we do not speak.
             CodecNotInstalled: it names one that needs the extra [codecs].
         """
-        self.messages += 1
         try:
             messages = self.connection.receive(text, now)
         except RemoteProtocolError as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeVar, cast
 
 import outcome
@@ -54,8 +55,9 @@ class RingChannel(trio.abc.ReceiveChannel[T]):
         self._dropped = 0
         self._ended = False
         self._closed = False
-        # Tasks in ``receive``. Not a ParkingLot: this is passed once a packet.
-        self._waiting: deque[trio.lowlevel.Task] = deque()
+        # Tasks in ``receive``, hardly ever more than one. Not a ParkingLot: this is passed once a
+        # packet. Nor a deque, which takes more memory.
+        self._waiting: list[trio.lowlevel.Task] = []
 
     @property
     def is_closed(self) -> bool:
@@ -68,7 +70,7 @@ class RingChannel(trio.abc.ReceiveChannel[T]):
             return
         if self._waiting:
             # Nothing is buffered while somebody waits.
-            trio.lowlevel.reschedule(self._waiting.popleft(), outcome.Value(value))
+            trio.lowlevel.reschedule(self._waiting.pop(0), outcome.Value(value))
             return
         self._values.append((value, size))
         self._size += size
@@ -127,13 +129,8 @@ class RingChannel(trio.abc.ReceiveChannel[T]):
     def _wait_here(self) -> Callable[[trio.lowlevel.RaiseCancelT], trio.lowlevel.Abort]:
         """Have this task, which is about to sleep, woken; return what cancels that."""
         task = trio.lowlevel.current_task()
-
-        def abort(_: trio.lowlevel.RaiseCancelT) -> trio.lowlevel.Abort:
-            self._waiting.remove(task)
-            return trio.lowlevel.Abort.SUCCEEDED
-
         self._waiting.append(task)
-        return abort
+        return partial(_give_up, self._waiting, task)
 
     def _unwrap(self, given: object) -> T:
         if given is _NOTHING:
@@ -142,7 +139,7 @@ class RingChannel(trio.abc.ReceiveChannel[T]):
 
     def _wake_all(self) -> None:
         while self._waiting:
-            trio.lowlevel.reschedule(self._waiting.popleft(), outcome.Value(_NOTHING))
+            trio.lowlevel.reschedule(self._waiting.pop(0), outcome.Value(_NOTHING))
 
     async def aclose(self) -> None:
         """Close the receiving side: what is buffered is gone, later values are ignored."""
@@ -155,3 +152,10 @@ class RingChannel(trio.abc.ReceiveChannel[T]):
     def statistics(self) -> RingChannelStatistics:
         """Return what is buffered now and what was dropped so far."""
         return RingChannelStatistics(len(self._values), self._size, self._dropped)
+
+
+def _give_up(
+    waiting: list[trio.lowlevel.Task], task: trio.lowlevel.Task, _: trio.lowlevel.RaiseCancelT
+) -> trio.lowlevel.Abort:
+    waiting.remove(task)
+    return trio.lowlevel.Abort.SUCCEEDED

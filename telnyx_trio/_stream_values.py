@@ -86,7 +86,7 @@ def take_statistics(
     counters = receiver.connection.counters
     tracks = [track.statistics() for track in receiver.audio_tracks.values()]
     return MediaStreamStatistics(
-        messages_received=receiver.messages,
+        messages_received=counters.messages + counters.malformed + counters.refused,
         packets_received=receiver.packets,
         packets_sent=outbox.packets_sent,
         files_sent=files_sent,

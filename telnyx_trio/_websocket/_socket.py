@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections import deque
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from functools import lru_cache
 from http import HTTPStatus
 from itertools import count
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 import trio
 from websockets.frames import Frame, Opcode
@@ -112,7 +111,8 @@ class SocketWebSocket:
         self._response = response
         self._readiness = readiness
         self._state = State.OFFERED
-        self._texts: deque[str] = deque()
+        # Nearly always empty: a list has next to no memory then, and this is passed every packet.
+        self._texts: list[str] = []
         self._fragments: list[bytes] = []
         self._unsent = bytearray()
         self._is_sending = False
@@ -176,34 +176,21 @@ class SocketWebSocket:
 
     async def receive_each(self, take: Callable[[str], T | None]) -> T:
         """Give each message to ``take``; see ``InlineWebSocket.receive_each``."""
-        result: T | None = None
-
-        def take_waiting() -> bool:
-            nonlocal result
-            while result is None and self._texts:
-                result = take(self._texts.popleft())
-            return result is not None
-
-        def read() -> bool:
-            if self._state is not _OPEN:
-                return True
-            self._read()
-            return take_waiting() or self._end is not None
-
+        taking = _Taking(self, take)
         await trio.lowlevel.checkpoint_if_cancelled()
         self._check_open()
         has_waited = False
-        while not take_waiting():
+        while not taking.take_waiting():
             if self._end is not None:
                 await trio.lowlevel.checkpoint()
                 raise end_error(*self._end)
-            await self._read_more(read)
+            await self._read_more(taking.read)
             has_waited = True
             self._check_open()
         if not has_waited:
             await trio.lowlevel.cancel_shielded_checkpoint()
-        assert result is not None
-        return result
+        assert taking.result is not None
+        return taking.result
 
     async def send_text(self, text: str) -> None:
         """Send one message; see ``WebSocket.send_text``."""
@@ -450,6 +437,36 @@ class SocketWebSocket:
     def _wake_all(self) -> None:
         """Have all who wait for this socket find that it is closed."""
         self._readiness.wake(self._socket)
+
+
+class _Taking(Generic[T]):
+    """One ``receive_each``: where its messages go, and what came of that.
+
+    Attributes:
+        result: None while more are wanted.
+    """
+
+    __slots__ = ("_take", "_websocket", "result")
+
+    def __init__(self, websocket: SocketWebSocket, take: Callable[[str], T | None]) -> None:
+        self.result: T | None = None
+        self._websocket = websocket
+        self._take = take
+
+    def take_waiting(self) -> bool:
+        """Give what was read; return whether that is enough."""
+        texts = self._websocket._texts
+        while self.result is None and texts:
+            self.result = self._take(texts.pop(0))
+        return self.result is not None
+
+    def read(self) -> bool:
+        """Read and give what came; return whether there is no more to be done."""
+        websocket = self._websocket
+        if websocket._state is not _OPEN:
+            return True
+        websocket._read()
+        return self.take_waiting() or websocket._end is not None
 
 
 @asynccontextmanager

@@ -112,9 +112,8 @@ class MediaConnection:
 
     __slots__ = (
         "_malformed",
-        "_media",
         "_media_prefix",
-        "_messages",
+        "_others",
         "_refused",
         "_state",
         "_stream_id",
@@ -132,8 +131,7 @@ class MediaConnection:
             "inbound": ReorderWindow(partial(MissingMedia, "inbound")),
             "outbound": ReorderWindow(partial(MissingMedia, "outbound")),
         }
-        self._media: dict[Track, int] = {"inbound": 0, "outbound": 0}
-        self._messages = 0
+        self._others = 0
         self._unknown = 0
         self._malformed = 0
         self._refused = 0
@@ -153,9 +151,9 @@ class MediaConnection:
         """What has come so far; a copy that does not change."""
         windows = self._windows.values()
         return ConnectionCounters(
-            messages=self._messages,
-            media_inbound=self._media["inbound"],
-            media_outbound=self._media["outbound"],
+            messages=self._others + sum(window.pushed for window in windows),
+            media_inbound=self._windows["inbound"].pushed,
+            media_outbound=self._windows["outbound"].pushed,
             unknown=self._unknown,
             malformed=self._malformed,
             refused=self._refused,
@@ -202,7 +200,7 @@ class MediaConnection:
             raise self._refusal(message, f"not allowed in state {self._state.name}")
         if type(message) is Media:
             return self._receive_media(message, now)
-        self._messages += 1
+        self._others += 1
         if type(message) is Start:
             self._stream_id = message.stream_id
             self._media_prefix = media_prefix(message.stream_id)
@@ -238,8 +236,6 @@ class MediaConnection:
         stream_id = media.stream_id
         if stream_id != self._stream_id and None not in (stream_id, self._stream_id):
             raise self._refusal(media, "belongs to another stream")
-        self._messages += 1
-        self._media[media.track] += 1
         return self._windows[media.track].push(media.chunk, media, now)
 
     def _refusal(self, message: Message, problem: str) -> RemoteProtocolError:

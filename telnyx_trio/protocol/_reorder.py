@@ -49,6 +49,7 @@ class ReorderWindow(Generic[T]):
         make_gap: makes what stands for so many missing items.
 
     Attributes:
+        pushed: items taken, whatever became of them.
         late: items dropped because their turn was over when they came.
         duplicates: items dropped because their chunk had been let through or was waiting.
         missing: chunks given up. One that comes afterwards counts as late, too.
@@ -72,10 +73,12 @@ class ReorderWindow(Generic[T]):
         "late",
         "missing",
         "patience",
+        "pushed",
         "resyncs",
     )
 
     def __init__(self, make_gap: Callable[[int], T]) -> None:
+        self.pushed = 0
         self.late = 0
         self.duplicates = 0
         self.missing = 0
@@ -108,6 +111,7 @@ class ReorderWindow(Generic[T]):
             item: what is to be ordered.
             now: when it came.
         """
+        self.pushed += 1
         if chunk == self._next and self._started:
             self._next = chunk + 1
             self._late_run = 0
