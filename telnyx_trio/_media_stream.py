@@ -205,9 +205,7 @@ class MediaStream:
         self._mp3_sender = (
             Mp3Sender(self._playout, self._check_open) if send_mode == "mp3" else None
         )
-        check_open = self._check_open if send_mode == "rtp" else self._refuse_real_time
-        # A call gives it audio without a layer in between.
-        self.sender: Final = Sender(self._outbox, check_open)
+        self.sender: Final = Sender(self._outbox, _real_time_error if self.sends_mp3 else None)
 
     def __repr__(self) -> str:
         return (
@@ -385,7 +383,7 @@ class MediaStream:
         self._started_or_ended.set()
         if self._mp3_sender is not None:
             self._mp3_sender.wake_givers()
-        self.sender.end()
+        self.sender.end(self._end_error)
         cancelled = trio.current_effective_deadline() <= trio.current_time()
         close_timeout = _FORCED_CLOSE_TIMEOUT if cancelled else CLOSE_TIMEOUT
         try:
@@ -515,11 +513,6 @@ class MediaStream:
                 ``send_packet``.
         """
         self.sender.send_nowait(payload)
-
-    def _refuse_real_time(self) -> None:
-        raise LocalProtocolError(
-            'this stream sends whole MP3 files: use send_mp3, or send_mode="rtp"'
-        )
 
     async def send_mark(self, name: str) -> None:
         """Queue a mark behind the audio queued so far; it comes back as a ``MarkReturned`` event.
@@ -707,3 +700,7 @@ TelnyxMediaStream = MediaStream
 
 async def _run_callback(callback: Callback) -> None:
     await callback()
+
+
+def _real_time_error() -> Exception:
+    return LocalProtocolError('this stream sends whole MP3 files: use send_mp3, or send_mode="rtp"')

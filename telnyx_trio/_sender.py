@@ -40,14 +40,14 @@ class Sender:
 
     Args:
         outbox: orders and paces it.
-        check_open: raises when the stream has ended.
+        make_error: makes what all who give get; None lets them give, until ``end``.
     """
 
     __slots__ = (
-        "_check_open",
         "_choose_byteorder",
         "_held",
         "_is_leaving",
+        "_make_error",
         "_mark_left",
         "_more",
         "_n_clears",
@@ -59,9 +59,9 @@ class Sender:
         "_wire",
     )
 
-    def __init__(self, outbox: Outbox, check_open: Callable[[], None]) -> None:
+    def __init__(self, outbox: Outbox, make_error: Callable[[], Exception] | None = None) -> None:
         self._outbox = outbox
-        self._check_open = check_open
+        self._make_error = make_error
         self._n_clears = 0
         # Trio shuffles tasks that wake together; audio must keep the order in which it was given.
         self._turn = trio.StrictFIFOLock()
@@ -112,6 +112,10 @@ class Sender:
         else:
             return
         self._wake_writer()
+
+    def _check_open(self) -> None:
+        if self._make_error is not None:
+            raise self._make_error()
 
     async def _wait_room(self) -> None:
         """Wait until the queue has room; no checkpoint if it has."""
@@ -188,8 +192,13 @@ class Sender:
             with trio.move_on_at(deadline):
                 await self._mark_left.park()
 
-    def end(self) -> None:
-        """Note that the stream has ended: nothing waits any longer."""
+    def end(self, make_error: Callable[[], Exception]) -> None:
+        """Note that the stream has ended: nothing waits any longer.
+
+        Args:
+            make_error: makes what all who give get from now on.
+        """
+        self._make_error = make_error
         self._outbox.abandon(trio.current_time())
         self.wake_givers()
 

@@ -47,7 +47,7 @@ async def test_another_task_sends_the_rest(autojump_clock: MockClock) -> None:
     """As does who reads, with the answer to a ping: each packet counts as written all the same."""
     outbox, transport, tap = Outbox(TelnyxMediaFormat(), Playout()), FullTransport(), Listening()
     outbox.taps.append(cast("Any", tap))
-    sender = Sender(outbox, lambda: None)
+    sender = Sender(outbox)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sender.run, cast("Any", transport), None)
         await trio.testing.wait_all_tasks_blocked()

@@ -76,6 +76,8 @@ class Call:
         self.machine_greeting: MachineGreeting | None = None
         self.events: Final[RingChannel[CallEvent]] = RingChannel(MAX_EVENTS)
         self.keypad: Final = Keypad(self._ended_error)
+        # It is given audio without a layer in between.
+        self._sender = stream.sender
         self._ending = ending
         self._hold = hold
         self._listeners = listeners
@@ -142,7 +144,7 @@ class Call:
         Blocks: while 2 s or more of earlier audio wait.  Cancelled: nothing of ``pcm`` was queued.
         """
         try:
-            await self.stream.sender.send(pcm)
+            await self._sender.send(pcm)
         except _GONE:
             raise self._ended_error() from None
 
@@ -161,7 +163,7 @@ class Call:
             LocalProtocolError: the call sends MP3 files (``send_mode="mp3"``).
         """
         try:
-            self.stream.sender.send_nowait(pcm)
+            self._sender.send_nowait(pcm)
         except _GONE:
             raise self._ended_error() from None
 
@@ -177,7 +179,7 @@ class Call:
         Blocks: while 2 s or more of earlier audio wait.  Cancelled: it was not queued.
         """
         try:
-            await self.stream.sender.send(payload)
+            await self._sender.send(payload)
         except _GONE:
             raise self._ended_error() from None
 
@@ -192,7 +194,7 @@ class Call:
             CallEnded, LocalProtocolError: as ``send_packet``.
         """
         try:
-            self.stream.sender.send_nowait(payload)
+            self._sender.send_nowait(payload)
         except _GONE:
             raise self._ended_error() from None
 

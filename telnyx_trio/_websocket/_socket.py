@@ -114,7 +114,7 @@ class SocketWebSocket:
         # Nearly always empty: a list has next to no memory then, and this is passed every packet.
         self._texts: list[str] = []
         self._fragments: list[bytes] = []
-        self._unsent = bytearray()
+        self._unsent = b""
         self._is_sending = False
         self._cut_off = False  # a send was cancelled, inside its message, or has failed
         self._has_failed = False
@@ -379,9 +379,9 @@ class SocketWebSocket:
         """Give the kernel what it takes of all that is to be sent, in order."""
         self._unsent += b"".join(self._protocol.data_to_send())
         if self._unsent:
-            del self._unsent[: self._give(self._unsent)]
+            self._unsent = self._unsent[self._give(self._unsent) :]
 
-    def _give(self, data: bytes | bytearray) -> int:
+    def _give(self, data: bytes) -> int:
         """Give the kernel what it takes of this; return how much is done with, all if it failed."""
         try:
             return self._socket.send(data)
