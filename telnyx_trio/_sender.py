@@ -218,24 +218,25 @@ class Sender:
         self._choose_byteorder = choose_byteorder
         while True:
             if self._held is not None:
-                step: Command | float = self._held
-                self._held = None
+                command, self._held = self._held, None
+                await wire.send(command)
+                self._note_written(command)
             elif wire.has_unsent or self._is_leaving:
                 await wire.flush()
                 self._note_left()
-                continue
             else:
-                step = self._next()
-            if not isinstance(step, float):
-                await wire.send(step)
-                self._note_written(step)
-                continue
-            self._sleeps_until = trio.current_time() + step
-            try:
-                with trio.move_on_at(self._sleeps_until):
-                    await self._more.park()
-            finally:
-                self._sleeps_until = None
+                wait = self._send_inline(wire)
+                if wait is not None:
+                    await self._sleep(wait)
+
+    async def _sleep(self, wait: float) -> None:
+        """Sleep so many seconds, or until there is more to do."""
+        self._sleeps_until = trio.current_time() + wait
+        try:
+            with trio.move_on_at(self._sleeps_until):
+                await self._more.park()
+        finally:
+            self._sleeps_until = None
 
     def _next(self) -> Command | float:
         outbox = self._outbox
