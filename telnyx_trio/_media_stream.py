@@ -205,6 +205,7 @@ class MediaStream:
         self._mp3_sender = (
             Mp3Sender(self._playout, self._check_open) if send_mode == "mp3" else None
         )
+        # Not for users: a call gives it audio without a layer in between.
         self.sender: Final = Sender(self._outbox, _real_time_error if self.sends_mp3 else None)
 
     def __repr__(self) -> str:
