@@ -228,6 +228,7 @@ class SocketWebSocket:
             raise self._send_error() from None
         except BaseException:
             self._cut_off = self._cut_off or self.has_unsent
+            self._tell_read()
             raise
 
     async def ping(self) -> None:
@@ -300,7 +301,7 @@ class SocketWebSocket:
             self._tell_read()
 
     def _tell_read(self) -> None:
-        """Wake who waits for what another task reads."""
+        """Wake who waits for what another task reads, or for that to be in vain."""
         if self._was_read:
             self._was_read.unpark_all()
 
@@ -390,6 +391,7 @@ class SocketWebSocket:
         except OSError:
             # What was received before is still to be read: it may hold the end in order.
             self._cut_off = self._has_failed = True
+            self._tell_read()
             return len(data)
 
     async def _send_all(self) -> None:

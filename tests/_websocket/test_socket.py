@@ -130,6 +130,29 @@ async def test_a_ping_beside_a_send() -> None:
         nursery.cancel_scope.cancel()
 
 
+async def test_a_send_is_cut_off_while_a_ping_waits() -> None:
+    """The ping fails there and then, also while nothing comes that another task could read."""
+    failed = trio.Event()
+    async with open_pair(buffer_size=4096) as (websocket, _), trio.open_nursery() as nursery:
+
+        async def ping() -> None:
+            with pytest.raises(trio.BrokenResourceError):
+                await websocket.ping()
+            failed.set()
+
+        nursery.start_soon(websocket.receive_text)
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(ping)
+        await trio.testing.wait_all_tasks_blocked()
+        async with trio.open_nursery() as sending:
+            sending.start_soon(websocket.send_text, "x" * 1_000_000)
+            await trio.testing.wait_all_tasks_blocked()
+            sending.cancel_scope.cancel()
+        with trio.fail_after(2):
+            await failed.wait()
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_close_beside_a_send() -> None:
     """So is a close frame."""
     for _ in range(20):
