@@ -648,7 +648,7 @@ class MediaStream:
         self._nursery = nursery
         try:
             while True:
-                turn: Start | Stop = await receive_each(self._websocket, self._receive)
+                turn: Start | Stop = await receive_each(self._websocket, self._receiver.receive)
                 if isinstance(turn, Stop):
                     return StreamEnd.STOPPED
                 self._begin(turn, nursery)
@@ -656,9 +656,6 @@ class MediaStream:
             raise trio.BrokenResourceError("media socket closed without a stop") from error
         finally:
             self._nursery = None
-
-    def _receive(self, text: str) -> Start | Stop | None:
-        return self._receiver.receive(text, trio.current_time())
 
     def _start_giving_up(self) -> None:
         # A task only while something is missing: an ordinary call pays nothing.

@@ -108,7 +108,7 @@ class Outbox:
         self._playout = playout
         self._n_segments = 0
         # Those that are not sent to their end; at the back of it what is sent without a playback.
-        self._segments: deque[Segment] = deque()
+        self._segments: list[Segment] = []
         # Playbacks that are not over, by number, as their marks spell it.
         self._playbacks: dict[str, Segment] = {}
         # Whose audio the encoder holds.
@@ -361,7 +361,7 @@ class Outbox:
                     return wait
                 self._flush(segment)
             elif segment.closed:
-                self._segments.popleft()
+                self._segments.pop(0)
             else:
                 break
         return inf
@@ -442,7 +442,7 @@ class Outbox:
             segment.take_back(items)
             self.marks_queued += sum(_is_given_mark(item) for item in items)
             if segment not in self._segments:
-                self._segments.appendleft(segment)
+                self._segments.insert(0, segment)
         if self._unwritten is not None and self._unwritten[0].number >= playback.number:
             self.count_as_written()
 

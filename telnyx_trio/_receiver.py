@@ -331,8 +331,10 @@ class Receiver:
 
     def _hand_out(self, track: Track, pcm: PcmData, decoder: TrackDecoder, now: float) -> None:
         """Give the next audio of a track to all who want it."""
-        if self._packets is None or track != self._primary or not self._passes:
+        if track != self._primary:
             self.audio_tracks[track].put(pcm, decoder.packet_duration)
+        elif self._packets is None or not self._passes:
+            self.audio_track.put(pcm, decoder.packet_duration)
         if track == "inbound":
             self.speech.hear(pcm, decoder.received)
             if self._in_band_dtmf:

@@ -296,17 +296,19 @@ class Sender:
 
     def _write_inline(self, wire: StreamWire, step: Command) -> bool:
         """Write; return whether it has left. If not, the writing task is woken for the rest."""
-        if not wire.send_nowait(step):
+        n_unsent = wire.send_nowait(step)
+        if n_unsent is None:
             self._held = step
+        elif isinstance(step, SendMedia):
+            if not n_unsent:
+                self._outbox.count_as_written()
+                return True
+            self._is_leaving = True
         else:
-            is_media = isinstance(step, SendMedia)
             if isinstance(step, SendMark):
                 self._mark_left.unpark_all()
-            if not wire.has_unsent:
-                if is_media:
-                    self._outbox.count_as_written()
+            if not n_unsent:
                 return True
-            self._is_leaving = is_media
         self._wake()
         return False
 

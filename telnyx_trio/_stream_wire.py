@@ -52,10 +52,14 @@ class StreamWire:
             self._is_writing = False
             self._written.unpark_all()
 
-    def send_nowait(self, command: Command) -> bool:
-        """Write one message at once, if the WebSocket can and the stream is under way."""
+    def send_nowait(self, command: Command) -> int | None:
+        """Write one message at once, if the WebSocket can and the stream is under way.
+
+        Returns:
+            As ``InlineWebSocket.send_text_nowait``.
+        """
         if self._inline is None or not self._connection.is_started:
-            return False
+            return None
         return self._inline.send_text_nowait(self._connection.send(command))
 
     @property

@@ -23,9 +23,9 @@ class FullTransport:
         self.has_unsent = False
         self.n_flushes = 0
 
-    def send_nowait(self, _command: object) -> bool:
+    def send_nowait(self, _command: object) -> int:
         self.has_unsent = True
-        return True
+        return 1
 
     async def flush(self) -> None:
         self.n_flushes += 1

@@ -71,8 +71,8 @@ class IngestPolicy:
 class Readiness(Protocol):
     """Tells when a socket can be read."""
 
-    async def read_each(self, sock: socket.socket, read: Callable[[], bool]) -> None:
-        """Call ``read`` whenever there may be something to read, until it returns True.
+    async def read_each(self, sock: socket.socket, read: Callable[[float], bool]) -> None:
+        """Call ``read`` with the time whenever there may be something, until it returns True.
 
         It may be called from another task, in the context of this one; what it raises is raised
         here. One task of each socket may be in here.
@@ -89,11 +89,11 @@ class Readiness(Protocol):
 class Immediate:
     """Each socket as soon as it can be read, by the task that waits for it."""
 
-    async def read_each(self, sock: socket.socket, read: Callable[[], bool]) -> None:
+    async def read_each(self, sock: socket.socket, read: Callable[[float], bool]) -> None:
         """Read as Trio does; see ``Readiness``."""
         while True:
             await trio.lowlevel.wait_readable(sock)
-            if read():
+            if read(trio.current_time()):
                 return
 
     def wake(self, sock: socket.socket) -> None:
@@ -114,7 +114,7 @@ class _Reader:
         error: for the task to raise.
     """
 
-    read: Callable[[], bool]
+    read: Callable[[float], bool]
     task: trio.lowlevel.Task
     eager_reads: int
     is_ticked: bool = False
@@ -153,7 +153,7 @@ class MediaClock(Immediate):
         """Whether sockets are read on a tick."""
         return self._policy.is_ticking
 
-    async def read_each(self, sock: socket.socket, read: Callable[[], bool]) -> None:
+    async def read_each(self, sock: socket.socket, read: Callable[[float], bool]) -> None:
         """Have the clock read, as long as it runs; see ``Readiness``."""
         if self._is_open:
             fd = sock.fileno()
@@ -171,7 +171,7 @@ class MediaClock(Immediate):
             if reader.error is not None:
                 raise reader.error
             # The clock has ended, perhaps when there was something to read.
-            if reader.is_over or read():
+            if reader.is_over or read(trio.current_time()):
                 return
         await super().read_each(sock, read)
 
@@ -232,12 +232,13 @@ class MediaClock(Immediate):
 
     def _read_ready(self, ready: select.epoll) -> None:
         is_ticking = self._policy.is_ticking
+        now = trio.current_time()
         for fd, _ in ready.poll(0):
             reader = self._readers.get(fd)
             if reader is None:
                 continue  # it was released by one before it
             try:
-                reader.is_over = reader.task.context.run(reader.read)
+                reader.is_over = reader.task.context.run(reader.read, now)
             except BaseException as error:  # whatever it is, it is that call's
                 self._release(fd, error)
                 continue

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol, TypeVar, runtime_checkable
 
+import trio
+
 T = TypeVar("T")
 
 CLOSE_TIMEOUT: Final = 1.0
@@ -78,12 +80,12 @@ class InlineWebSocket(WebSocket, Protocol):
     @property
     def has_unsent(self) -> bool: ...
 
-    def send_text_nowait(self, text: str) -> bool:
+    def send_text_nowait(self, text: str) -> int | None:
         """Send one message, if nothing is in its way; not while another task is in ``send_text``.
 
         Returns:
-            Whether it was sent. If so, and ``has_unsent`` afterwards, the rest of it goes before
-            anything else, and ``flush`` waits for that.
+            None if it was not sent. Else how many bytes the transport has yet to take: these go
+            before anything else, and ``flush`` waits for them.
         """
 
     async def flush(self) -> None:
@@ -92,8 +94,8 @@ class InlineWebSocket(WebSocket, Protocol):
         Raises, and cancelled: as ``send_text``.
         """
 
-    async def receive_each(self, take: Callable[[str], T | None]) -> T:
-        """Give ``take`` each message as it is read, until it returns something; return that.
+    async def receive_each(self, take: Callable[[str, float], T | None]) -> T:
+        """Give ``take`` each message and when it was read, until it returns something; return that.
 
         It is called in whichever task reads, in the context of this one, so that this one need not
         be woken for each message.
@@ -104,11 +106,12 @@ class InlineWebSocket(WebSocket, Protocol):
         """
 
 
-async def receive_each(websocket: WebSocket, take: Callable[[str], T | None]) -> T:
-    """Give ``take`` each message, until it returns something; see ``InlineWebSocket``."""
+async def receive_each(websocket: WebSocket, take: Callable[[str, float], T | None]) -> T:
+    """Give ``take`` each message, and when it came; see ``InlineWebSocket.receive_each``."""
     if isinstance(websocket, InlineWebSocket):
         return await websocket.receive_each(take)
     while True:
-        result = take(await websocket.receive_text())
+        text = await websocket.receive_text()
+        result = take(text, trio.current_time())
         if result is not None:
             return result

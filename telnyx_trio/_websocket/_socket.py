@@ -174,13 +174,13 @@ class SocketWebSocket:
         """Return the next message; see ``WebSocket.receive_text``."""
         return await self.receive_each(_itself)
 
-    async def receive_each(self, take: Callable[[str], T | None]) -> T:
+    async def receive_each(self, take: Callable[[str, float], T | None]) -> T:
         """Give each message to ``take``; see ``InlineWebSocket.receive_each``."""
         taking = _Taking(self, take)
         await trio.lowlevel.checkpoint_if_cancelled()
         self._check_open()
         has_waited = False
-        while not taking.take_waiting():
+        while not taking.take_waiting(trio.current_time()):
             if self._end is not None:
                 await trio.lowlevel.checkpoint()
                 raise end_error(*self._end)
@@ -199,22 +199,17 @@ class SocketWebSocket:
         self._protocol.send_text(text.encode())
         await self.flush()
 
-    def send_text_nowait(self, text: str) -> bool:
-        """Send one message at once, if nothing is in its way.
-
-        Returns:
-            Whether it was sent. If so, and ``has_unsent`` afterwards, the rest of it goes before
-            anything else; ``flush`` waits for that.
-        """
+    def send_text_nowait(self, text: str) -> int | None:
+        """Send one message at once; see ``InlineWebSocket.send_text_nowait``."""
         if self._state is not _OPEN or self._end is not None or self._unsent or self._cut_off:
-            return False
+            return None
         # The protocol has nothing to write: what it wanted to has left, or is unsent.
         payload = text.encode()
         frame = _text_header(len(payload)) + payload
         n_sent = self._give(frame)
         if n_sent < len(frame):
-            self._unsent += frame[n_sent:]
-        return True
+            self._unsent = frame[n_sent:]
+        return len(frame) - n_sent
 
     async def flush(self) -> None:
         """Wait until the kernel has taken all that was sent.
@@ -281,7 +276,7 @@ class SocketWebSocket:
 
     # Reading.
 
-    async def _read_more(self, read: Callable[[], bool]) -> None:
+    async def _read_more(self, read: Callable[[float], bool]) -> None:
         """Call ``read`` when there is something, until it returns True; or wait for who does so.
 
         Raises:
@@ -305,7 +300,7 @@ class SocketWebSocket:
         if self._was_read:
             self._was_read.unpark_all()
 
-    def _read_once(self) -> bool:
+    def _read_once(self, _: float) -> bool:
         if self._state is _OPEN:
             self._read()
         return True
@@ -450,25 +445,25 @@ class _Taking(Generic[T]):
 
     __slots__ = ("_take", "_websocket", "result")
 
-    def __init__(self, websocket: SocketWebSocket, take: Callable[[str], T | None]) -> None:
+    def __init__(self, websocket: SocketWebSocket, take: Callable[[str, float], T | None]) -> None:
         self.result: T | None = None
         self._websocket = websocket
         self._take = take
 
-    def take_waiting(self) -> bool:
+    def take_waiting(self, now: float) -> bool:
         """Give what was read; return whether that is enough."""
         texts = self._websocket._texts
-        while self.result is None and texts:
-            self.result = self._take(texts.pop(0))
+        while texts and self.result is None:
+            self.result = self._take(texts.pop(0), now)
         return self.result is not None
 
-    def read(self) -> bool:
+    def read(self, now: float) -> bool:
         """Read and give what came; return whether there is no more to be done."""
         websocket = self._websocket
         if websocket._state is not _OPEN:
             return True
         websocket._read()
-        return self.take_waiting() or websocket._end is not None
+        return self.take_waiting(now) or websocket._end is not None
 
 
 @asynccontextmanager
@@ -550,7 +545,7 @@ async def _receive_handshake(
         protocol.receive_data(data)
 
 
-def _itself(text: str) -> str:
+def _itself(text: str, _: float) -> str:
     return text
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from ._g711 import pcma_encode, pcmu_encode
 from ._l16 import l16_encode
 from ._pcm import PcmData
 from ._resample import Resampler
+
+_NO_SAMPLES: Final = np.empty(0, np.int16)
 
 
 class PacketEncoder:
@@ -52,8 +54,8 @@ class PacketEncoder:
         "packet_size_bytes",
     )
 
-    _remainder: NDArray[np.int16]
-    _resampler: Resampler | None
+    _remainder: NDArray[np.int16]  # `_NO_SAMPLES` if there is none
+    _resampler: Resampler | None  # None while the source has the rate of the format
 
     def __init__(self, media_format: TelnyxMediaFormat, byteorder: ByteOrder = "little") -> None:
         self._encoding = require_encoding(media_format.encoding, SENT_ENCODINGS)
@@ -93,12 +95,14 @@ class PacketEncoder:
         samples = pcm.mono_int16()
         ended: NDArray[np.int16] | None = None
         resampler = self._resampler
-        if resampler is None or resampler.from_rate != pcm.sample_rate:
+        if pcm.sample_rate != (self._sample_rate if resampler is None else resampler.from_rate):
             if resampler is not None:
                 ended = resampler.flush()
-            resampler = Resampler(pcm.sample_rate, self._sample_rate)
+            resampler = None
+            if pcm.sample_rate != self._sample_rate:
+                resampler = Resampler(pcm.sample_rate, self._sample_rate)
             self._resampler = resampler
-        return self._cut(ended, resampler.push(samples))
+        return self._cut(ended, samples if resampler is None else resampler.push(samples))
 
     def push_packet(self, pcm: PcmData) -> bytes | None:
         """Take audio that is just the next packet; return that.
@@ -107,14 +111,14 @@ class PacketEncoder:
         it is not: another length, rate, format or number of channels, or it follows on audio that
         is held.
         """
-        resampler, samples = self._resampler, pcm.samples
+        samples = pcm.samples
         if (
-            resampler is None
-            or not pcm.sample_rate == resampler.from_rate == self._sample_rate
+            self._resampler is not None
+            or self._remainder is not _NO_SAMPLES
+            or pcm.sample_rate != self._sample_rate
             or samples.ndim != 1
             or len(samples) != self._packet_samples
             or pcm.format != "s16"
-            or len(self._remainder)
         ):
             return None
         return self._code(cast("NDArray[np.int16]", samples))
@@ -136,7 +140,7 @@ class PacketEncoder:
 
         The codec's state stays: it follows what was sent, and so does the decoder at Telnyx.
         """
-        self._remainder = np.empty(0, np.int16)
+        self._remainder = _NO_SAMPLES
         self._resampler = None
 
     def silence_payload(self) -> bytes:
@@ -156,7 +160,7 @@ class PacketEncoder:
         samples = filled[0] if len(filled) == 1 else np.concatenate(filled)
         n_whole = len(samples) - len(samples) % self._packet_samples
         # A copy: the caller may reuse its array, and a view would keep a long one alive.
-        self._remainder = samples[n_whole:].copy()
+        self._remainder = samples[n_whole:].copy() if n_whole < len(samples) else _NO_SAMPLES
         if not n_whole:
             return []
         return self._encode(samples[:n_whole])

@@ -58,8 +58,9 @@ async def test_messages_arrive_in_order(open_ends: OpenEnds) -> None:
 async def test_messages_are_handed_over_one_by_one(open_ends: OpenEnds) -> None:
     """Until what takes them returns something, or raises; the others stay."""
 
-    def take(text: str) -> str | None:
+    def take(text: str, now: float) -> str | None:
         taken.append(text)
+        assert trio.current_time() - 1 < now <= trio.current_time()
         if text == "error":
             raise ZeroDivisionError
         return text.upper() if text == "enough" else None
@@ -92,10 +93,10 @@ async def test_handing_over_is_a_checkpoint(open_ends: OpenEnds) -> None:
         assert await ends.ours.receive_text() == "first"
         with trio.CancelScope() as scope:
             scope.cancel()
-            await receive_each(ends.ours, len)
+            await receive_each(ends.ours, lambda text, _: text)
         assert scope.cancelled_caught
         with trio.testing.assert_checkpoints():
-            assert await receive_each(ends.ours, str.upper) == "ENOUGH"
+            assert await receive_each(ends.ours, lambda text, _: text.upper()) == "ENOUGH"
         assert await ends.ours.receive_text() == "last"
 
 

@@ -60,7 +60,8 @@ class Reader:
         """Read until there is "."."""
         await clock.read_each(self.sock, self._read)
 
-    def _read(self) -> bool:
+    def _read(self, now: float) -> bool:
+        assert trio.current_time() - 1 < now <= trio.current_time()
         data = self.sock.recv(1)
         self._on_read(data)
         self._send.send_nowait(data)
@@ -287,7 +288,7 @@ async def test_the_clock_ends_as_a_socket_is_closed(
     async with trio.open_nursery() as readers:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(clock.run)
-            readers.start_soon(clock.read_each, ours, lambda: is_closing)
+            readers.start_soon(clock.read_each, ours, lambda _: is_closing)
             await trio.testing.wait_all_tasks_blocked()
             nursery.cancel_scope.cancel()
             is_closing = True
