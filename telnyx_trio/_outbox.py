@@ -147,6 +147,11 @@ class Outbox:
         """Seconds of audio that were given and not yet converted."""
         return sum(segment.queued for segment in self._segments)
 
+    @property
+    def ends_at(self) -> float:
+        """When Telnyx will have played all that was sent and is not cut: too late for more."""
+        return self._playout.ends_at
+
     # What is given.
 
     def put_audio(self, pcm: PcmData, playback: Segment | None = None) -> None:

@@ -5,8 +5,10 @@ but the end of the stream cancels that task: half a WebSocket message on the wir
 follow.
 
 Where the WebSocket can send at once, what may leave now leaves from the task that gives it, and the
-writing task sleeps on: a live echo costs no wake-up on this side. The writing task takes over where
-something has to be waited for: the time of the next packet, or a socket that is full.
+writing task sleeps on: a live echo costs no wake-up on this side. What is to leave later is sent by
+the tick of the media clock, if there is one and no harm in a few milliseconds. The writing task
+takes over where something else has to be waited for: the very time of a packet, or a socket that is
+full.
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ class Sender:
 
     __slots__ = (
         "_choose_byteorder",
+        "_error",
         "_held",
         "_is_leaving",
         "_make_error",
@@ -74,8 +77,9 @@ class Sender:
         self._wire: StreamWire | None = None
         self._choose_byteorder: Callable[[], ByteOrder] | None = None
         self._sleeps_until: float | None = None
-        # What others have begun and the writing task has to finish.
+        # What others have begun and the writing task has to finish, or to raise.
         self._held: Command | None = None
+        self._error: BaseException | None = None
         self._is_leaving = False
 
     def send_nowait(self, audio: PcmData | bytes) -> None:
@@ -217,6 +221,8 @@ class Sender:
         self._wire = wire
         self._choose_byteorder = choose_byteorder
         while True:
+            if self._error is not None:
+                raise self._error
             if self._held is not None:
                 command, self._held = self._held, None
                 await wire.send(command)
@@ -231,12 +237,38 @@ class Sender:
 
     async def _sleep(self, wait: float) -> None:
         """Sleep so many seconds, or until there is more to do."""
-        self._sleeps_until = trio.current_time() + wait
+        self._sleeps_until = until = trio.current_time() + wait
         try:
-            with trio.move_on_at(self._sleeps_until):
+            with trio.move_on_at(inf if self._leaves_to_tick(until) else until):
                 await self._more.park()
         finally:
             self._sleeps_until = None
+
+    def _leaves_to_tick(self, until: float) -> bool:
+        """Have a tick send what may leave at this time; return False if it would be too late."""
+        if until == inf:
+            return True  # nothing is to leave
+        assert self._wire is not None
+        return self._wire.call_between(until, self._outbox.ends_at, self._send_due)
+
+    def _send_due(self, until: float) -> None:
+        """Write what may leave now, on a tick, if the writing task still sleeps until this time."""
+        wire = self._wire
+        if wire is None or until != self._sleeps_until:
+            return
+        try:
+            wait = self._send_inline(wire)
+            if wait is not None:
+                self._sleep_on(wait)
+        except BaseException as error:  # whatever it is, it is this stream's
+            self._error = error
+            self._wake()
+
+    def _sleep_on(self, wait: float) -> None:
+        """Have the writing task, which sleeps, do so for so long; it is woken if it must be."""
+        self._sleeps_until = until = trio.current_time() + wait
+        if not self._leaves_to_tick(until):
+            self._wake()
 
     def _next(self) -> Command | float:
         outbox = self._outbox
@@ -280,7 +312,7 @@ class Sender:
             return  # the writing task will look again
         step = self._send_inline(wire)
         if step is not None and trio.current_time() + step < self._sleeps_until:
-            self._wake()
+            self._sleep_on(step)
 
     def _send_inline(self, wire: StreamWire) -> float | None:
         """Write what may leave now; return for how long the writing task may sleep on.

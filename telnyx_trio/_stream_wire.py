@@ -67,6 +67,10 @@ class StreamWire:
         """Whether the transport has yet to take something."""
         return self._inline is not None and self._inline.has_unsent
 
+    def call_between(self, earliest: float, latest: float, call: Callable[[float], None]) -> bool:
+        """Have ``call`` called once in this time, if a tick will; see ``Readiness``."""
+        return self._inline is not None and self._inline.call_between(earliest, latest, call)
+
     async def flush(self) -> None:
         """Wait until the transport has taken all.
 

@@ -3,16 +3,19 @@
 Most of what a packet costs is the waking up: of the process, of a task, of cold caches. So one task
 reads all media sockets, and who waits for what comes sleeps on until there is something for it to
 do. With few calls that task is woken as soon as there is something to read. With many, a tick looks
-at all sockets with one system call. It adds at most itself to the delay.
+at all sockets with one system call. It adds at most itself to the delay. And it calls what is due
+and has time for that: so packets of a playback leave without waking the tasks that write them.
 """
 
 from __future__ import annotations
 
+import heapq
 import select
 import socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import count
 from typing import Final, Literal, Protocol, TypeAlias
 
 import trio
@@ -25,6 +28,9 @@ TICK: Final = 0.01
 EAGER_READS: Final = 6
 """Of each reader, that are not held up to a tick: ``connected``, ``start`` and the first media, at
 which a call begins to be heard."""
+
+_TICKS_TO_CALL: Final = 2
+"""Within which something is called for sure, but for a stall of the whole process."""
 
 _LOOK_INTERVAL: Final = 0.5
 """Seconds between two looks at the load."""
@@ -69,7 +75,7 @@ class IngestPolicy:
 
 
 class Readiness(Protocol):
-    """Tells when a socket can be read."""
+    """Tells when a socket can be read, and when it is time."""
 
     async def read_each(self, sock: socket.socket, read: Callable[[float], bool]) -> None:
         """Call ``read`` with the time whenever there may be something, until it returns True.
@@ -82,12 +88,22 @@ class Readiness(Protocol):
         Cancelled: it is called no more.
         """
 
+    def call_between(self, earliest: float, latest: float, call: Callable[[float], None]) -> bool:
+        """Have ``call`` called once in this time, with ``earliest``, unless no tick would do so.
+
+        It may be called before, if the ticking ends. It is called from another task and must not
+        raise.
+
+        Returns:
+            Whether it will be.
+        """
+
     def wake(self, sock: socket.socket) -> None:
         """Have whoever waits for a socket, which is about to be closed, find that."""
 
 
 class Immediate:
-    """Each socket as soon as it can be read, by the task that waits for it."""
+    """Each socket as soon as it can be read, by the task that waits for it; and no tick."""
 
     async def read_each(self, sock: socket.socket, read: Callable[[float], bool]) -> None:
         """Read as Trio does; see ``Readiness``."""
@@ -95,6 +111,10 @@ class Immediate:
             await trio.lowlevel.wait_readable(sock)
             if read(trio.current_time()):
                 return
+
+    def call_between(self, earliest: float, latest: float, call: Callable[[float], None]) -> bool:
+        """Call nothing; see ``Readiness``."""
+        return False
 
     def wake(self, sock: socket.socket) -> None:
         """Wake as Trio does."""
@@ -146,6 +166,9 @@ class MediaClock(Immediate):
             self._at_once = select.epoll()
             self._ticked = select.epoll()
         self._readers: dict[int, _Reader] = {}
+        # A heap of when and what to call; the number keeps the order of those of the same time.
+        self._due: list[tuple[float, int, Callable[[float], None]]] = []
+        self._numbers = count()
         self._opened = trio.lowlevel.ParkingLot()
 
     @property
@@ -175,6 +198,14 @@ class MediaClock(Immediate):
                 return
         await super().read_each(sock, read)
 
+    def call_between(self, earliest: float, latest: float, call: Callable[[float], None]) -> bool:
+        """Call it on a tick; not if there are none, or the time is too short for one."""
+        ticks = self._is_open and self._policy.is_ticking
+        if not ticks or latest - earliest < _TICKS_TO_CALL * self._tick:
+            return False
+        heapq.heappush(self._due, (earliest, next(self._numbers), call))
+        return True
+
     def wake(self, sock: socket.socket) -> None:
         """Have whoever waits for a socket find that it is closed."""
         super().wake(sock)
@@ -197,6 +228,7 @@ class MediaClock(Immediate):
         finally:
             self._policy.is_ticking = False
             self._is_open = False
+            self._call_all()
             for fd in list(self._readers):
                 self._release(fd)
             self._at_once.close()
@@ -220,6 +252,7 @@ class MediaClock(Immediate):
                 next_tick = max(next_tick + self._tick, now)
                 await trio.sleep_until(next_tick)
                 self._read_ready(self._ticked)
+                self._call_due(trio.current_time())
             else:
                 await trio.sleep_until(look_at)
             if trio.current_time() >= look_at:
@@ -229,6 +262,7 @@ class MediaClock(Immediate):
                 if not self._policy.update(len(self._readers), work / max(elapsed, 1e-3)):
                     self._tick_no_more()
         self._policy.update(0, 0.0)
+        self._tick_no_more()
 
     def _read_ready(self, ready: select.epoll) -> None:
         is_ticking = self._policy.is_ticking
@@ -249,7 +283,19 @@ class MediaClock(Immediate):
                 if reader.eager_reads <= 0 and fd in self._readers:
                     self._move(fd, reader)
 
+    def _call_due(self, now: float) -> None:
+        while self._due and self._due[0][0] <= now:
+            when, _, call = heapq.heappop(self._due)
+            call(when)
+
+    def _call_all(self) -> None:
+        """Call what no tick will."""
+        due, self._due = sorted(self._due), []
+        for when, _, call in due:
+            call(when)
+
     def _tick_no_more(self) -> None:
+        self._call_all()
         for fd, reader in self._readers.items():
             if reader.is_ticked:
                 self._move(fd, reader)

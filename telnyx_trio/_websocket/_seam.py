@@ -88,6 +88,9 @@ class InlineWebSocket(WebSocket, Protocol):
             before anything else, and ``flush`` waits for them.
         """
 
+    def call_between(self, earliest: float, latest: float, call: Callable[[float], None]) -> bool:
+        """Have ``call`` called once in this time, if a tick will; see ``Readiness``."""
+
     async def flush(self) -> None:
         """Wait until the transport has taken all that was sent.
 

@@ -211,6 +211,10 @@ class SocketWebSocket:
             self._unsent = frame[n_sent:]
         return len(frame) - n_sent
 
+    def call_between(self, earliest: float, latest: float, call: Callable[[float], None]) -> bool:
+        """Have ``call`` called once in this time, if a tick will; see ``Readiness``."""
+        return self._readiness.call_between(earliest, latest, call)
+
     async def flush(self) -> None:
         """Wait until the kernel has taken all that was sent.
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextvars
+import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 
 import pytest
 import trio
 import trio.testing
-from _websocket.websocket_peers import AlwaysTicks
+from _websocket.websocket_peers import AlwaysTicks, open_socket
+from stream_peer import pcm_of, start_text
 
+from telnyx_trio import MediaStream
 from telnyx_trio._websocket._media_clock import EAGER_READS, IngestPolicy, MediaClock
+from telnyx_trio.audio import pcmu_to_pcm
 
 NEVER = 1000.0
 """A tick, in seconds, that does not come."""
@@ -296,3 +301,137 @@ async def test_the_clock_ends_as_a_socket_is_closed(
             await trio.lowlevel.wait_readable(ours)
         assert scope.cancelled_caught
         assert not readers.child_tasks
+
+
+class Calls:
+    """What the clock called, with what, and when."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[float, float]] = []
+        self.last = trio.Event()
+
+    def note(self, when: float) -> None:
+        self.calls.append((when, trio.current_time()))
+
+    def note_last(self, when: float) -> None:
+        self.note(when)
+        self.last.set()
+
+    @property
+    def times(self) -> list[float]:
+        return [when for when, _ in self.calls]
+
+
+async def test_a_tick_calls_what_is_due(
+    pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
+) -> None:
+    """Not before its time, once, in the order of the times."""
+    calls, clock = Calls(), MediaClock(AlwaysTicks())
+    await start_reading(nursery, clock, Reader(pair[0]))
+    now = trio.current_time()
+    times = [now + 0.03, now + 0.01, now + 0.02]
+    assert all(clock.call_between(when, now + 9, calls.note) for when in times)
+    assert clock.call_between(now + 0.06, now + 9, calls.note_last)
+    with trio.fail_after(5):
+        await calls.last.wait()
+    assert calls.times == [*sorted(times), now + 0.06]
+    assert all(called_at >= when for when, called_at in calls.calls)
+    nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("policy", [IngestPolicy(), AlwaysTicks()])
+async def test_what_no_tick_can_call_in_time_is_refused(
+    pair: tuple[socket.socket, socket.socket], policy: IngestPolicy
+) -> None:
+    """Without a tick, with too little time for one, and after the end."""
+    calls, clock = Calls(), MediaClock(policy, tick=1.0)
+    async with trio.open_nursery() as nursery:
+        await start_reading(nursery, clock, Reader(pair[0]))
+        now = trio.current_time()
+        assert not clock.call_between(now + 9, now + 10.9, calls.note)
+        assert clock.call_between(now + 9, now + 11.1, calls.note) is policy.is_ticking
+        nursery.cancel_scope.cancel()
+    assert not clock.call_between(now + 9, now + 99, calls.note)
+
+
+async def test_what_waits_for_a_tick_is_called_at_the_end(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    """Before its time, and cannot be left to the clock again."""
+    calls, clock = Calls(), MediaClock(AlwaysTicks(), tick=NEVER)
+    again: list[bool] = []
+
+    def call(when: float) -> None:
+        calls.note(when)
+        again.append(clock.call_between(when, when + 9 * NEVER, call))
+
+    async with trio.open_nursery() as nursery:
+        await start_reading(nursery, clock, Reader(pair[0]))
+        now = trio.current_time()
+        assert clock.call_between(now + 2, now + 9 * NEVER, call)
+        assert clock.call_between(now + 1, now + 9 * NEVER, call)
+        nursery.cancel_scope.cancel()
+    assert calls.times == [now + 1, now + 2]
+    assert again == [False, False]
+
+
+class FewCalls(IngestPolicy):
+    """Ticks until it looks at the load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_ticking = True
+
+    def update(self, n_calls: int, load: float) -> bool:
+        self.is_ticking = self.is_ticking and not load
+        return self.is_ticking
+
+
+async def test_what_waits_is_called_when_it_ticks_no_more(
+    pair: tuple[socket.socket, socket.socket], nursery: trio.Nursery
+) -> None:
+    """As there are fewer calls."""
+    calls, clock = Calls(), MediaClock(FewCalls())
+    await start_reading(nursery, clock, Reader(pair[0]))
+    when = trio.current_time() + 1000
+    assert clock.call_between(when, when + 9, calls.note_last)
+    with trio.fail_after(5):
+        await calls.last.wait()
+    assert not clock.is_ticking
+    assert calls.times == [when]
+    nursery.cancel_scope.cancel()
+
+
+async def test_playback_leaves_on_the_tick() -> None:
+    """Whole, in order, and no more than the lead ahead of its time; the tick's end does no harm."""
+    lead, clock = 0.2, MediaClock(AlwaysTicks(), eager_reads=0)
+    levels = pcmu_to_pcm(bytes(range(0x80, 0x80 + 50))).mono_int16()
+    async with trio.open_nursery() as outer, trio.open_nursery() as nursery:
+        clock_scope = await outer.start(run_in_scope, clock.run)
+        async with open_socket(clock) as ends:
+            stream = MediaStream(ends.ours, lead=lead)
+            nursery.start_soon(stream.run)
+            await ends.peer.send(start_text())
+            with trio.fail_after(5):
+                await stream.wait_started()
+                await stream.send_audio(pcm_of(levels.repeat(160)))
+                received = []
+                for n in range(50):
+                    received.append(json.loads(await ends.peer.receive())["media"]["payload"])
+                    if n == 0:
+                        began_at = trio.current_time()
+                    assert trio.current_time() - began_at > n * 0.02 - lead - 0.01
+                    if n == 25:
+                        clock_scope.cancel()
+            await stream.close()
+    expected = [base64.b64encode(bytes([0x80 + n]) * 160).decode() for n in range(50)]
+    assert received == expected
+
+
+async def run_in_scope(
+    run: Callable[[], Awaitable[None]], task_status: trio.TaskStatus[trio.CancelScope]
+) -> None:
+    """Run what can be cancelled by itself."""
+    with trio.CancelScope() as scope:
+        task_status.started(scope)
+        await run()
