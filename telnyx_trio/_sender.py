@@ -36,6 +36,9 @@ MARK_TIMEOUT: Final = 2.0
 """Seconds after which a mark that should have come back is given up. Longer than any way to Telnyx
 and back, with a retransmission; and a caller would not wait longer for the end of a call."""
 
+_ROUNDING: Final = 1e-6
+"""Seconds by which the same time may differ when it is worked out again."""
+
 
 class Sender:
     """Takes what is to be sent, keeps it within bounds, and writes it.
@@ -311,7 +314,7 @@ class Sender:
         if wire is None or self._sleeps_until is None:
             return  # the writing task will look again
         step = self._send_inline(wire)
-        if step is not None and trio.current_time() + step < self._sleeps_until:
+        if step is not None and trio.current_time() + step < self._sleeps_until - _ROUNDING:
             self._sleep_on(step)
 
     def _send_inline(self, wire: StreamWire) -> float | None:
