@@ -15,7 +15,7 @@ from benchmarks.runs import Bench, Result, is_disturbed, is_good, is_limited_by_
 
 LADDER = (
     *(10, 20, 30, 40, 50, 60, 80, 100, 120, 140, 160, 200, 240, 280, 320, 360, 400, 450, 500),
-    *(560, 630, 700, 800),
+    *(560, 640, 720, 800),
 )
 """Numbers of calls among which a capacity is looked for."""
 
