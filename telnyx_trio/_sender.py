@@ -148,7 +148,7 @@ class Sender:
         self._outbox.clear(trio.current_time())
         self._n_clears += 1
         self.wake_givers()
-        self._wake_writer()
+        self._look_again()
         await trio.lowlevel.checkpoint()
 
     # Playbacks.
@@ -182,7 +182,7 @@ class Sender:
         """Drop a playback, here and at Telnyx; does nothing once it is over."""
         if playback.end is None:
             self._outbox.cut(playback, trio.current_time())
-            self._wake_writer()
+            self._look_again()
 
     def heard(self, playback: Segment) -> float:
         """Return how many seconds of a playback have been heard."""
@@ -316,6 +316,12 @@ class Sender:
         step = self._send_inline(wire)
         if step is not None and trio.current_time() + step < self._sleeps_until - _ROUNDING:
             self._sleep_on(step)
+
+    def _look_again(self) -> None:
+        """As ``_wake_writer``, when Telnyx has less to play: a tick may be too late now."""
+        self._wake_writer()
+        if self._sleeps_until is not None:
+            self._wake()
 
     def _send_inline(self, wire: StreamWire) -> float | None:
         """Write what may leave now; return for how long the writing task may sleep on.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -94,9 +95,10 @@ class Ticking:
         return False
 
     async def run(self) -> None:
-        while self.ticks:
+        while True:
             await trio.sleep(TICK)
-            self._call(trio.current_time())
+            if self.ticks:
+                self._call(trio.current_time())
 
     def stop(self) -> None:
         self.ticks = False
@@ -129,7 +131,8 @@ class Steps(trio.abc.Instrument):
 @asynccontextmanager
 async def sending(lead: float = LEAD) -> AsyncGenerator[tuple[Sender, Ticking, Steps], None]:
     """A sender that runs, its transport's tick, and the turns of its task since then."""
-    transport, sender = Ticking(), Sender(Outbox(TelnyxMediaFormat(), Playout(lead)))
+    transport = Ticking()
+    sender = Sender(Outbox(TelnyxMediaFormat("L16", 8000), Playout(lead)))
     async with trio.open_nursery() as nursery:
         nursery.start_soon(sender.run, cast("Any", transport), None)
         nursery.start_soon(transport.run)
@@ -175,7 +178,8 @@ async def test_no_tick_for_what_must_not_be_late(autojump_clock: MockClock) -> N
         assert transport.leads[1:] == pytest.approx([0.03] * 9)
 
 
-async def test_cut_does_not_wait_for_the_tick(autojump_clock: MockClock) -> None:
+@pytest.mark.parametrize("cut_after", [0.05, 0.19, 0.199])
+async def test_cut_does_not_wait_for_the_tick(autojump_clock: MockClock, cut_after: float) -> None:
     """Of what waits its turn at Telnyx: the clear leaves when the one before has been played."""
     async with sending() as (sender, transport, _):
         await trio.sleep(0.0033)
@@ -185,7 +189,7 @@ async def test_cut_does_not_wait_for_the_tick(autojump_clock: MockClock) -> None
         await sender.put(first, second_of(1000, 0.2))
         sender.close_playback(first)
         await sender.put(second, second_of(2000))
-        await trio.sleep(0.05)
+        await trio.sleep(cut_after)
         sender.cut(second)
         await trio.sleep(1)
         [cleared_at] = [at for at, command in transport.sent if isinstance(command, SendClear)]
@@ -223,3 +227,35 @@ async def test_tick_leaves_a_stream_alone_that_has_ended(autojump_clock: MockClo
         await trio.sleep(1)
         assert len(transport.leads) == 20
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("seed", range(25))
+async def test_all_leaves_once_in_order_and_in_time(autojump_clock: MockClock, seed: int) -> None:
+    """Live audio, long audio and playbacks, whatever the tick does meanwhile."""
+    rng, n_given = random.Random(seed), 0
+    lead = rng.choice([0.0, 0.03, 0.04, 0.1, 0.4])
+    async with sending(lead) as (sender, transport, _):
+        for _ in range(30):
+            n_packets = rng.choice([1, 1, 1, 7, 40])
+            numbers = np.arange(n_given + 1, n_given + 1 + n_packets, dtype=np.int16)
+            audio = pcm_of(numbers.repeat(160))
+            if rng.random() < 0.3:
+                playback = sender.open_playback(lambda _: None)
+                await sender.put(playback, audio)
+                sender.close_playback(playback)
+            else:
+                await sender.send(audio)
+            n_given += n_packets
+            if rng.random() < 0.2:
+                transport.stop()
+            elif rng.random() < 0.2:
+                transport.ticks = True
+            await trio.sleep(rng.choice([0, 0.0137, 0.02, 0.3, 1.5]) * rng.random())
+        await trio.sleep(0.02 * n_given + 1)
+    packets = [(at, command) for at, command in transport.sent if isinstance(command, SendMedia)]
+    order = [int(np.frombuffer(command.payload, "<i2")[0]) for _, command in packets]
+    assert order == list(range(1, n_given + 1))
+    ends_at = 0.0
+    for at, _ in packets:
+        ends_at = max(ends_at, at) + 0.02
+        assert ends_at - at < max(lead, 0.02) + 1e-6
