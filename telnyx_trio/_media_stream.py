@@ -4,8 +4,9 @@ How it works: three tasks share a nursery for as long as ``run`` runs.
 
 - The receive loop alone receives from the WebSocket, in whichever task that reads. What comes is
   sorted by the receiver there and then, which never waits for who takes it.
-- The send loop alone writes messages, each when it is due. It is cancelled only when the stream
-  ends.
+- The send loop sees to it that each message leaves when it is due: at once from whoever gives it,
+  on a tick of the server's media clock, or from the loop itself. It is cancelled only when the
+  stream ends.
 - The watchdog alone watches the deadlines, and pings a peer that has fallen silent.
 
 A fourth one comes and goes: while received media wait for a packet that is missing, it gives that

@@ -79,7 +79,6 @@ class Segment:
     Attributes:
         number: as given.
         is_playback: whether ``on_over`` was given.
-        is_open_end: whether it takes what is sent without a playback.
         closed: whether no more will be put.
         end: what became of it; None before.
         queue: audio, payloads and marks, as given.
@@ -99,7 +98,6 @@ class Segment:
         "closed",
         "end",
         "end_due",
-        "is_open_end",
         "is_playback",
         "number",
         "queue",
@@ -111,7 +109,6 @@ class Segment:
     def __init__(self, number: int, on_over: Callable[[SegmentEnd], None] | None = None) -> None:
         self.number: Final = number
         self.is_playback: Final = on_over is not None
-        self.is_open_end = on_over is None
         self.closed = False
         self.end: SegmentEnd | None = None
         self.queue: Final[deque[QueuedAudio | bytes | SendMark]] = deque()
@@ -130,6 +127,11 @@ class Segment:
     def has_packets(self) -> bool:
         """Whether Telnyx was sent audio of this playback."""
         return self._n_packets > 0
+
+    @property
+    def is_open_end(self) -> bool:
+        """Whether it takes what is sent without a playback."""
+        return not self.is_playback and not self.closed
 
     def put_audio(self, pcm: PcmData) -> None:
         """Queue audio."""
@@ -156,7 +158,6 @@ class Segment:
         """Say that no more will be put; a playback's last mark is queued."""
         if not self.closed:
             self.closed = True
-            self.is_open_end = False
             if self.is_playback:
                 self.queue.append(SendMark(self._mark_name(_END)))
 
