@@ -43,8 +43,10 @@ async def test_detectors_hear_what_passes(autojump_clock: MockClock) -> None:
         world.carrier.default_phone = phone
         async with world.server.dial(to=CALLEE) as call:
             packets = call.received_packets
+            before = call.received.statistics().buffered
             assert (await call.gather_digits(1)).digits == "7"
             assert packets.statistics().buffered > 15
+            assert call.received.statistics().buffered == before
 
 
 async def test_packets_are_sent_as_they_are_in_order(autojump_clock: MockClock) -> None:

@@ -205,13 +205,18 @@ async def test_error_on_the_tick_ends_the_stream_and_not_the_tick(
     def fail(_: Outbox, now: float) -> float:
         raise ZeroDivisionError
 
-    with pytest.RaisesGroup(ZeroDivisionError):
-        async with sending() as (sender, transport, _):
-            await sender.send(second_of(1000))
-            monkeypatch.setattr(Outbox, "next", fail)
-            await trio.sleep(0.1)
-    assert transport.ticks
-    assert len(transport.leads) == 20
+    transport, sender = Ticking(), Sender(Outbox(TelnyxMediaFormat(), Playout(LEAD)))
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(transport.run)
+        with pytest.RaisesGroup(ZeroDivisionError):
+            async with trio.open_nursery() as stream:
+                stream.start_soon(sender.run, cast("Any", transport), None)
+                await trio.testing.wait_all_tasks_blocked()
+                await sender.send(second_of(1000))
+                monkeypatch.setattr(Outbox, "next", fail)
+        await trio.sleep(1)  # the tick goes on, or the nursery would have ended
+        assert len(transport.leads) == 20
+        nursery.cancel_scope.cancel()
 
 
 async def test_tick_leaves_a_stream_alone_that_has_ended(autojump_clock: MockClock) -> None:

@@ -200,8 +200,7 @@ class MediaClock(Immediate):
 
     def call_between(self, earliest: float, latest: float, call: Callable[[float], None]) -> bool:
         """Call it on a tick; not if there are none, or the time is too short for one."""
-        ticks = self._is_open and self._policy.is_ticking
-        if not ticks or latest - earliest < _TICKS_TO_CALL * self._tick:
+        if not self._policy.is_ticking or latest - earliest < _TICKS_TO_CALL * self._tick:
             return False
         heapq.heappush(self._due, (earliest, next(self._numbers), call))
         return True

@@ -194,6 +194,16 @@ async def test_freed_while_another_task_closes_it(ticks: bool) -> None:
         assert not nursery.child_tasks
 
 
+async def test_sending_at_once_tells_what_is_unsent() -> None:
+    """And nothing is sent while there is something."""
+    async with open_pair(buffer_size=65536) as (websocket, _):
+        assert websocket.send_text_nowait("x") == 0
+        n_unsent = websocket.send_text_nowait("x" * 4_000_000)
+        assert n_unsent
+        assert n_unsent == len(websocket._unsent)
+        assert websocket.send_text_nowait("x") is None
+
+
 async def test_closing_beside_a_send_to_a_slow_peer() -> None:
     """The close frame goes behind the message, and the peer's one is waited for."""
     async with open_pair(buffer_size=65536) as (websocket, theirs), trio.open_nursery() as nursery:

@@ -156,6 +156,20 @@ def test_a_change_of_rate_loses_nothing() -> None:
     assert (samples[3200:] == 1000).all()
 
 
+def test_single_packet_comes_behind_what_the_resampler_holds() -> None:
+    """Also when the remainder is none."""
+    encoder = PacketEncoder(TelnyxMediaFormat("L16", 8000))
+    packet = pcm(np.full(160, 1000, np.int16), 8000)
+    assert encoder.push_packet(packet) is not None
+    while not encoder.push(pcm(np.full(2, 1000, np.int16), 16000)):
+        pass  # one sample comes out of two: the packet is just full
+    assert encoder.pending > 0
+    assert encoder.push_packet(packet) is None
+    encoder.push(packet)
+    encoder.flush()
+    assert encoder.push_packet(packet) is not None
+
+
 def test_stereo_float_is_taken() -> None:
     """Mixed down and scaled."""
     samples = tone(440, 8000)
